@@ -1,0 +1,74 @@
+"""Names to parts: what `Memory(retriever="hybrid")` means. Nothing is imported before it is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from mnemic import catalog
+from mnemic.errors import InputError
+from mnemic.seams import Embedder, LanguageModel, Retriever, View, Writer
+
+RETRIEVERS = {
+    "hybrid": "mnemic.recall.hybrid:Hybrid",
+    "dense": "mnemic.recall.dense:Dense",
+    "lexical": "mnemic.recall.lexical:Lexical",
+}
+WRITERS = {"verbatim": "mnemic.writers:Verbatim"}
+
+
+def known_retriever(spec: str | Retriever) -> None:
+    """Raises InputError for a name that nothing has."""
+    if isinstance(spec, str):
+        _dotted(spec, RETRIEVERS, "retriever")
+
+
+def retriever(spec: str | Retriever, view: View) -> Retriever:
+    """A retriever over a view, by name; an object is taken as it is."""
+    if not isinstance(spec, str):
+        return spec
+    made: Retriever = _load(_dotted(spec, RETRIEVERS, "retriever"))(view)
+    return made
+
+
+def writer(spec: str | Writer) -> Writer:
+    """A writer by name; an object is taken as it is."""
+    if not isinstance(spec, str):
+        return spec
+    made: Writer = _load(_dotted(spec, WRITERS, "writer"))()
+    return made
+
+
+def embedder(spec: str | Embedder | None) -> Embedder:
+    """An embedder by name (see mnemic.lm.embedders); an object is taken as it is."""
+    if spec is not None and not isinstance(spec, str):
+        return spec
+    from mnemic.lm.embedders import open_embedder
+
+    return open_embedder(spec)
+
+
+def language_model(spec: str | LanguageModel | None) -> LanguageModel | None:
+    """A language model by name or from the environment (see mnemic.lm.models); None when none is configured."""
+    from mnemic.lm.models import open_model
+
+    return open_model(spec)
+
+
+def _dotted(name: str, known: dict[str, str], what: str) -> str:
+    if name in known:
+        return known[name]
+    planned = {system.slug for system in catalog.SYSTEMS if system.state != "built"}
+    if name in planned:
+        raise InputError(f'the {what} "{name}" is planned and not built yet: use one of {", ".join(known)}.')
+    close = get_close_matches(name, known, 1)
+    hint = f' Did you mean "{close[0]}"?' if close else ""
+    raise InputError(f'no {what} is called "{name}": use one of {", ".join(known)}.{hint}')
+
+
+def _load(dotted: str) -> Callable[..., Any]:
+    module, _, name = dotted.partition(":")
+    made: Callable[..., Any] = getattr(import_module(module), name)
+    return made

@@ -1,0 +1,394 @@
+"""An agent's long-term memory on one SQLite file.
+
+with Memory("life.db") as memory:
+    memory.add("Ana moved to Lisbon in May.", time="2026-05-03")
+    hits = memory.recall("Where does Ana live?", k=5)
+
+Every change is an operation in an append-only log, written in one transaction: it can be read (`log`), taken
+back (`undo`), and any earlier moment can be read again (`as_of`). `erase` is the exception that people need.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from mnemic import choose
+from mnemic.budgeting import spent
+from mnemic.commit import Committer, windows_of
+from mnemic.db.erasing import Erasure, erase
+from mnemic.db.store import Store
+from mnemic.db.undoing import reversal
+from mnemic.errors import EmbedderMismatch, InputError, NotFound
+from mnemic.filter import Filter
+from mnemic.meter import Budget, Unit, Used
+from mnemic.moment import Time
+from mnemic.policies import open_policy
+from mnemic.recall.store_corpus import StoreCorpus
+from mnemic.record import Answer, Chunk, Edge, Hit, Operation, Outcome, Record
+from mnemic.seams import Embedder, Enricher, LanguageModel, Policy, Retriever, Writer
+
+if TYPE_CHECKING:
+    from mnemic.db.checking import Report
+    from mnemic.ingest import FileReport
+    from mnemic.snapshot import Snapshot
+
+Where = Filter | Mapping[str, Any] | None
+
+
+class Memory:
+    """A memory file, opened for one space. Safe from several threads and several processes.
+
+    path       the file; made when it does not exist. ":memory:" keeps it in RAM
+    space      whose memory: spaces of one file do not see each other
+    retriever  how to find: "hybrid", "dense", "lexical", or an object (seams.Retriever)
+    writer     how to remember: "verbatim", or an object (seams.Writer)
+    policy     what leaves when the budget is full: "forgetting_curve", "recency", or an object (seams.Policy)
+    budget     "50 MB" of file or "10000 records"; None keeps everything
+    embedder   None for the one that made the file's vectors (the one that ships inside, for a new file)
+    lm         language model for `ask`: None looks at MNEMIC_LLM_*; "local", "openai:NAME", or an object
+
+    Raises NotAMemory for a file of something else or of a newer version, EmbedderMismatch when the file's
+    vectors were made by another embedder, InputError for a name that nothing has.
+    """
+
+    def __init__(self, path: str | Path, *, space: str = "default", retriever: str | Retriever = "hybrid",
+                 writer: str | Writer = "verbatim", policy: str | Policy = "forgetting_curve",
+                 budget: Budget | str | None = None, embedder: str | Embedder | None = None,
+                 lm: str | LanguageModel | None = None) -> None:  # fmt: skip
+        if not space:
+            raise InputError('a space needs a name: leave it out for "default".')
+        self.path, self.space = str(path), space
+        self.budget = Budget.of(budget) if budget is not None else None
+        self.policy = open_policy(policy)
+        self._writer_spec, self.retriever_spec, self._lm_spec = writer, retriever, lm
+        choose.known_retriever(retriever)  # a wrong name is refused before a file is made
+        self.store = Store(path)
+        try:
+            if self.budget is not None:
+                spent(self.store, space, self.budget)  # refuses a unit that no file is measured in
+            self.embedder = self._open_embedder(embedder)
+        except BaseException:
+            self.store.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Everything acknowledged is already on disk."""
+        self.store.close()
+
+    def _open_embedder(self, spec: str | Embedder | None) -> Embedder:
+        made_by = self.store.embedder()
+        embedder = choose.embedder(spec if spec is not None or made_by is None else made_by[1])
+        if made_by is not None and made_by[1] != embedder.name:
+            raise EmbedderMismatch(
+                f"{self.path}: its vectors were made by {made_by[1]}, not by {embedder.name}, and are never mixed: "
+                f"leave the embedder out, or change it with `mnemic reembed {embedder.name}`."
+            )
+        return embedder
+
+    # ---- the seams
+
+    @cached_property
+    def writer(self) -> Writer:
+        return choose.writer(self._writer_spec)
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        return choose.retriever(self.retriever_spec, self)
+
+    @cached_property
+    def lm(self) -> LanguageModel | None:
+        return choose.language_model(self._lm_spec)
+
+    @cached_property
+    def _corpus(self) -> StoreCorpus:
+        return StoreCorpus(self.store, self.space, self.embedder)
+
+    @property
+    def corpus(self) -> StoreCorpus:
+        """The searchable columns of the space, as of now."""
+        self._corpus.refresh()
+        return self._corpus
+
+    @property
+    def position(self) -> int:
+        """n of the newest operation of the file."""
+        return self.store.position()
+
+    @cached_property
+    def _committer(self) -> Committer:
+        enricher = self.retriever if isinstance(self.retriever, Enricher) else None
+        return Committer(self.store, self.space, self.embedder, budget=self.budget, policy=self.policy, view=self,
+                         enricher=enricher)  # fmt: skip
+
+    # ---- remember
+
+    def add(self, text: str, *, time: Time | None = None, source: str | None = None, speaker: str | None = None,
+            kind: str = "episode", metadata: Mapping[str, Any] | None = None, until: Time | None = None,
+            place: str | None = None, episode: str | None = None, derived_from: Sequence[str] = (),
+            pinned: bool = False, importance: float = 1.0) -> Record:  # fmt: skip
+        """Remember a text; when this returns, it is on disk. The same text from the same source is kept once.
+
+        Fields as in Record; `place` names where in the source it stands: a changed text at the same place
+        updates the record. Raises InputError when it cannot be kept, with the reason.
+        """
+        chunk = Chunk(text, time, until, source, place, episode, speaker, kind, metadata or {}, tuple(derived_from),
+                      pinned, importance)  # fmt: skip
+        outcome = self.add_many([chunk])[0]
+        if outcome.record is None:
+            raise InputError(outcome.reason)
+        return outcome.record
+
+    def add_many(self, items: Iterable[Chunk | str | Mapping[str, Any]], *, why: str = "add") -> list[Outcome]:
+        """Remember many texts in one transaction; one outcome per item, in order.
+
+        An item is a Chunk, a text, or a mapping of Chunk's fields. An item that cannot be kept is "refused" with
+        the reason and the others are kept; an error of the file or of a model leaves nothing written.
+        """
+        chunks = [_chunk(item) for item in items]
+        read_at = self.position
+        planned = [self._observe(chunk) if isinstance(chunk, Chunk) else chunk for chunk in chunks]
+        operations = [operation for plan in planned if isinstance(plan, list) for operation in plan]
+        verbatim = self.writer.name == "verbatim"  # it reads nothing, so nothing it read can have changed
+        who = "person" if verbatim else f"writer:{self.writer.name}"
+        done = iter(self._committer.commit(operations, who=who, why=why, read_at=None if verbatim else read_at))
+        return [plan if isinstance(plan, Outcome) else _summary([next(done) for _ in plan]) for plan in planned]
+
+    def _observe(self, chunk: Chunk) -> list[Operation] | Outcome:
+        try:
+            operations = self.writer.observe(chunk, self)
+            for operation in operations:
+                if operation.kind == "insert":
+                    self._committer.resolve(operation)  # an item that cannot be kept is refused alone
+            return operations
+        except InputError as error:
+            return Outcome("refused", None, str(error))
+
+    def propose(
+        self, operations: Sequence[Operation], *, who: str, why: str, read_at: int | None = None
+    ) -> list[Outcome]:
+        """Commit operations that a program worked out, in one transaction; one outcome per operation.
+
+        read_at   the `position` they were worked out at: raises Conflict when the memory has changed since
+        """
+        return self._committer.commit(operations, who=who, why=why, read_at=read_at)
+
+    def ingest(self, paths: Iterable[str | Path], *, batch: int = 512) -> Iterator[FileReport]:
+        """Remember files and folders; yields a report per batch and per file (see mnemic.ingest)."""
+        from mnemic.ingest import ingest
+
+        return ingest(self, paths, batch=batch)
+
+    # ---- find
+
+    def recall(self, query: str, *, k: int = 10, where: Where = None, time: Any = None) -> list[Hit]:
+        """The k records that fit a query best, each with the passage that matched and what its score is made of.
+
+        where   a Filter or a mapping, see Filter.of
+        time    only what was true then: "2023-05", or ("2023-05", "2023-07-10") with both ends included
+        """
+        if k < 1:
+            raise InputError(f"k is {k}: ask for at least 1 record.")
+        if not query.strip():
+            raise InputError("there is no question: give at least one word.")
+        hits = self.retriever.search(query, k, Filter.of(where, time=time))
+        if self.budget is not None and hits:
+            self._note_access([hit.record.id for hit in hits])
+        return hits
+
+    def ask(self, question: str, *, k: int = 20, where: Where = None, budget: Budget | str = "2000 tokens") -> Answer:
+        """Answer from the memory with citations, through a language model if one is configured.
+
+        budget   tokens of the prompt. Raises ModelError when the model is down, slow or answers nonsense.
+        """
+        from mnemic.ask import answer
+
+        return answer(question, self, self.lm, k=k, where=where, budget=Budget.of(budget))
+
+    def get(self, id: str) -> Record:
+        """The record of an id; raises NotFound."""
+        return self._found(id)[1]
+
+    def records(self, where: Where = None) -> Iterator[Record]:
+        """All records that pass, in the order they were written."""
+        return (record for _, record in self.store.records(Filter.of(where), self.space))
+
+    def edges(self, source: str | None = None) -> Iterator[Edge]:
+        """Links of the space, or only those that were read in one record."""
+        return self.store.edges(self.space, source)
+
+    def _found(self, id: str) -> tuple[int, Record]:
+        found = self.store.find(id, self.space)
+        if found is None:
+            raise NotFound(
+                f"no record {id} in this memory: it may have been forgotten; `mnemic log` shows what happened."
+            )
+        return found
+
+    # ---- change
+
+    def update(self, id: str, *, why: str = "update", **fields: Any) -> Record:
+        """Change fields of a record; what was derived from it goes stale when its text or time changes."""
+        operation = Operation("update", id, after=fields)
+        outcome = self._committer.commit([operation], who="person", why=why)[0]
+        assert outcome.record is not None
+        return outcome.record
+
+    def forget(self, id: str | None = None, *, where: Where = None, why: str = "forget") -> list[str]:
+        """Let records go, by id or by filter; the log keeps them, `undo` brings them back. Returns their ids."""
+        if (id is None) == (where is None):
+            raise InputError("say what to forget: either an id or a filter (where=...).")
+        if id is not None:
+            ids = [self._found(id)[1].id]
+        else:
+            chosen = Filter.of(where)
+            if chosen.open:
+                raise InputError("an empty filter would forget everything: name a kind, a source, a time, ...")
+            ids = [record.id for record in self.records(chosen)]
+        self._committer.commit([Operation("delete", id) for id in ids], who="person", why=why)
+        return ids
+
+    def erase(self, id: str, *, why: str = "erase") -> Erasure:
+        """Take a record's text out of everything: rows, log, indexes, file pages. A tombstone keeps who, when, why.
+
+        What was derived from it goes stale: it may repeat the text, so look at `.derived` and erase those too.
+        Cannot be undone. Rewrites the whole file.
+        """
+        return erase(self.store, self.space, id, why=why)
+
+    def link(self, head: str, relation: str, tail: str, *, weight: float = 1.0, why: str = "link") -> Edge:
+        """Link two records."""
+        for id in (head, tail):
+            self._found(id)
+        state = {"edge": [head, relation, tail, weight]}
+        self._committer.commit([Operation("link", head, after=state)], who="person", why=why)
+        return Edge(head, relation, tail, weight)
+
+    def undo(self, operation: int | Operation) -> list[Operation]:
+        """Take back one operation of the log, and the stale marks that it caused; returns what was done.
+
+        Raises InputError when a later operation changed the same record: undo that one first.
+        """
+        n = operation if isinstance(operation, int) else operation.n
+        before = self.position
+        reverse = reversal(self.store, self.space, n)
+        self._committer.commit([op for op, _ in reverse], who="person", why=f"undo of operation {n}",
+                               undoes={i: undone for i, (_, undone) in enumerate(reverse)})  # fmt: skip
+        return list(self.store.operations(self.space, after=before))
+
+    # ---- look back
+
+    def log(self, *, record: str | None = None, last: int | None = None, after: int = 0) -> Iterator[Operation]:
+        """The operations of the space, oldest first: all, of one record, after a position, or the newest `last`."""
+        return self.store.operations(self.space, target=record, after=after, last=last)
+
+    def as_of(self, time: Time | int) -> Snapshot:
+        """The memory as it stood when a time had passed (a day: at its end), or after operation n. Read-only."""
+        from mnemic.snapshot import Snapshot
+
+        return Snapshot(self, time)
+
+    # ---- look after
+
+    def check(self, *, repair: bool = False) -> Report:
+        """Check the file: pages, rows, log against rows, indexes against rows; repair rebuilds the indexes."""
+        from mnemic.db.checking import check
+
+        return check(self.store, self.windows, repair=repair)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and sizes: records by kind, stale ones, operations, links, bytes on disk."""
+        from mnemic.db.statistics import statistics
+
+        return statistics(self.store, self.space)
+
+    def used(self, unit: Unit | None = None) -> Used:
+        """What the memory takes, in the unit of its budget (bytes without one).
+
+        bytes     of the file, all spaces; parts: records (a count), file and wal on disk
+        """
+        unit = unit or (self.budget.unit if self.budget else "bytes")
+        count = spent(self.store, self.space, Budget(1, "records"))
+        amount = count if unit == "records" else spent(self.store, self.space, Budget(1, unit))
+        return Used(amount, unit, {"records": count, **self.store.sizes()})
+
+    def access(self) -> dict[str, tuple[int, float]]:
+        """How often recall found a record and when last; kept only while a budget is set."""
+        rows = self.store.read("SELECT id, count, last FROM access JOIN record ON access.record = record.n "
+                               "WHERE space = ?", (self.space,))  # fmt: skip
+        return {id: (count, last) for id, count, last in rows}
+
+    def _note_access(self, ids: Sequence[str]) -> None:
+        with self.store.transaction() as db:
+            db.executemany(
+                "INSERT INTO access SELECT n, 1, ?1 FROM record WHERE id = ?2 "
+                "ON CONFLICT (record) DO UPDATE SET count = count + 1, last = ?1",
+                [(clock.time(), id) for id in ids],
+            )
+
+    def windows(self, texts: Sequence[str]) -> dict[str, bytes]:
+        """Packed vectors of each distinct text (see recall/packed.py)."""
+        return windows_of(self.embedder, texts)
+
+    def embedder_number(self) -> int:
+        """The number of the file's embedder; a new file takes ours."""
+        with self.store.transaction() as db:
+            return self._committer.embedder_number(db)
+
+    def use_embedder(self, embedder: Embedder) -> None:
+        """Search with another embedder from now on; the file's vectors must be its own (see reembed)."""
+        self.embedder = embedder
+        for part in ("_corpus", "retriever", "_committer"):
+            self.__dict__.pop(part, None)
+
+    # ---- carry
+
+    def export(self, path: str | Path) -> int:
+        """Write the space as JSON lines (records, log, links, ledger); returns the number of records. Lossless."""
+        from mnemic.db.transfer import export
+
+        return export(self.store, self.space, path)
+
+    def load(self, path: str | Path) -> list[Outcome]:
+        """Read what `export` wrote: into an empty memory with its log, into another as new records."""
+        from mnemic.db.transfer import load
+
+        return load(self, path)
+
+    def reembed(self, embedder: str | Embedder, *, batch: int = 256) -> Iterator[tuple[int, int]]:
+        """Make all vectors of the file again with another embedder; yields (done, total).
+
+        Can be stopped at any moment: the old vectors serve until the new ones are complete, and the next call
+        goes on where this one stopped.
+        """
+        from mnemic.reembed import reembed
+
+        return reembed(self, choose.embedder(embedder), batch=batch)
+
+
+def _chunk(item: Chunk | str | Mapping[str, Any]) -> Chunk | Outcome:
+    if isinstance(item, Chunk):
+        return item
+    try:
+        return Chunk(item) if isinstance(item, str) else Chunk(**item)
+    except TypeError as error:
+        return Outcome("refused", None, f"an item is a text or a mapping of Chunk's fields ({error}).")
+
+
+def _summary(outcomes: Sequence[Outcome]) -> Outcome:
+    """What became of one chunk, whose writer may have proposed several operations or none."""
+    if not outcomes:
+        return Outcome("unchanged", None, "the writer kept nothing of it")
+    return next((outcome for outcome in outcomes if outcome.state != "unchanged"), outcomes[0])

@@ -1,0 +1,147 @@
+"""The corpus of a memory file: scores over its columns, words from its index, records from its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from mnemic.db.store import Store
+from mnemic.filter import Filter
+from mnemic.recall.columns import Columns
+from mnemic.recall.corpus import Rows, Scores
+from mnemic.recall.packed import Floats, cosines, unpack
+from mnemic.recall.terms import query_terms, terms
+from mnemic.record import Hit, Record
+from mnemic.seams import Embedder
+
+_SAMPLE = 2000  # rows that means and spreads are read from
+
+
+class StoreCorpus(Columns):
+    """Implements mnemic.recall.corpus.Corpus; see there for the promises of each method."""
+
+    def __init__(self, store: Store, space: str, embedder: Embedder) -> None:
+        super().__init__(store, space, embedder.dimensions)
+        self._embed = lru_cache(maxsize=16)(lambda query: embedder.embed([query])[0])
+        self._forget()
+
+    def refresh(self) -> bool:
+        changed = super().refresh()
+        if changed:
+            self._forget()
+        return changed
+
+    def _forget(self) -> None:
+        """What was worked out from the columns as they were."""
+        self.living = int(self.alive.sum())
+        words = self.length * self.alive  # [n]
+        self.mean_length = max(float(words.sum()) / max(self.living, 1), 1.0)
+        self.episode_words = np.bincount(self.episode, words).astype(np.float32)
+        self.episodes = int((np.bincount(self.episode, self.alive) > 0).sum())
+        self._postings: dict[str, tuple[Rows, Scores]] = {}
+        self._frequency: dict[str, int] = {}
+        self._sampled: Rows | None = None
+        self._ids: list[str] | None = None
+
+    @property
+    def ids(self) -> Sequence[str]:
+        if self._ids is None:
+            known = dict(self._store.read("SELECT n, id FROM record WHERE space = ?", (self._space,)))
+            self._ids = [known.get(n, "") for n in self.n.tolist()]
+        return self._ids
+
+    def embed(self, query: str) -> Scores:
+        vector: Scores = self._embed(query)
+        return vector
+
+    def dense(self, vector: Scores, rows: Rows | None = None) -> Scores:
+        if rows is None:
+            scores = cosines(self.codes, self.scale, vector)  # [w]
+            return _best(scores, self.first, self.count)
+        count = self.count[rows]
+        start = np.cumsum(count) - count  # [rows]
+        windows = np.repeat(self.first[rows] - start, count) + np.arange(count.sum())
+        return _best(cosines(self.codes[windows], self.scale[windows], vector), start, count)
+
+    def nearest(self, vector: Scores, k: int) -> Rows:
+        scores = np.where(self.alive, self.dense(vector), -np.inf)
+        k = min(k, int(self.alive.sum()))
+        top = np.argpartition(-scores, k - 1)[:k] if k else np.zeros(0, np.int64)
+        best: Rows = top[np.argsort(-scores[top], kind="stable")].astype(np.int32)
+        return best
+
+    def sample(self) -> Rows:
+        if self._sampled is None:
+            rows = np.flatnonzero(self.alive).astype(np.int32)
+            if len(rows) > _SAMPLE:
+                rows = np.sort(np.random.default_rng(0).choice(rows, _SAMPLE, replace=False))
+            self._sampled = rows
+        return self._sampled
+
+    def postings(self, term: str) -> tuple[Rows, Scores]:
+        if term not in self._postings:
+            ns, counts = self._store.postings(term)
+            rows = self.rows_of(ns)
+            if len(rows) != len(ns):
+                counts = counts[np.isin(ns, self.n[rows])]
+            order = np.argsort(rows, kind="stable") if self._moved else slice(None)
+            self._postings[term] = rows[order], counts[order].astype(np.float32)
+        return self._postings[term]
+
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        unknown = [term for term in terms if term not in self._frequency]
+        if unknown:
+            self._frequency |= self._store.frequencies(unknown)
+        return {term: self._frequency[term] for term in terms}
+
+    def text(self, row: int) -> str:
+        found = self._store.read("SELECT text FROM record WHERE n = ?", (int(self.n[row]),))
+        return found[0][0] if found else ""
+
+    def mask(self, where: Filter) -> npt.NDArray[np.bool_]:
+        if where.open:
+            return self.alive.copy()
+        passing = np.zeros(self.size, np.bool_)
+        passing[self.rows_of(self._store.numbers(where, self._space))] = True
+        return passing
+
+    def hits(self, rows: Sequence[int], scores: Scores, parts: dict[str, Scores], query: str) -> list[Hit]:
+        ns = [int(self.n[row]) for row in rows]
+        records, windows = self._store.fetch(ns), self._windows(ns)
+        found = []
+        for i, n in enumerate(ns):
+            if n in records:  # it may have been deleted since it was scored
+                start, end = self._passage(records[n], windows.get(n), query)
+                named = {name: float(values[i]) for name, values in parts.items()}
+                found.append(Hit(records[n], float(scores[i]), named, records[n].text[start:end], (start, end)))
+        return found
+
+    def _windows(self, ns: list[int]) -> dict[int, npt.NDArray[np.void]]:
+        embedder = self._store.embedder()
+        packed = self._store.windows(ns, embedder[0]) if embedder else {}
+        return {n: unpack(data, self._dimensions) for n, data in packed.items()}
+
+    def _passage(self, record: Record, windows: npt.NDArray[np.void] | None, query: str) -> tuple[int, int]:
+        """The window that fits the query best: by words it shares, then by cosine."""
+        if windows is None or len(windows) < 2:
+            return 0, len(record.text)
+        wanted = set(query_terms(query))
+        texts = [record.text[start:end] for start, end in zip(windows["start"], windows["end"], strict=True)]
+        shared = [len(wanted.intersection(terms(text))) for text in texts]
+        fit: Floats = cosines(windows["codes"], windows["scale"], self.embed(query))
+        best = int(np.argmax(fit + np.array(shared) / max(1, len(wanted))))
+        return int(windows["start"][best]), int(windows["end"][best])
+
+
+def _best(scores: Scores, first: npt.NDArray[np.int64], count: npt.NDArray[np.int32]) -> Scores:
+    """Best window of each row: scores [w] -> [rows]; 0 for a row without vectors."""
+    if len(scores) == len(count) and bool((count == 1).all()):
+        return scores
+    best = np.zeros(len(count), np.float32)
+    filled = np.flatnonzero(count)
+    if len(filled):
+        best[filled] = np.maximum.reduceat(scores, first[filled])
+    return best
