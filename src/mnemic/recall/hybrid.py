@@ -15,8 +15,8 @@ answer    1 for what follows another speaker's question
 question  1 for what ends with a question itself (its weight is negative)
 form      0 to 1: longer texts say more; 12 words are half of it
 
-The weights were fitted on seven LoCoMo conversations as a listwise softmax over evidence turns and rounded;
-benchmarks/locomo.py fits them again without the conversation that is judged (docs/recall.md).
+The weights were fitted on seven LoCoMo conversations as a listwise softmax over evidence turns and rounded (see
+docs/recall.md).
 
 Axes  n rows, p rows of the pool
 """
