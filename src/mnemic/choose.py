@@ -5,32 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from mnemic import catalog
 from mnemic.errors import InputError
 from mnemic.seams import Embedder, LanguageModel, Retriever, View, Writer
 
+RetrieverChoice = str | Retriever | Callable[[Any], Retriever]
+
 RETRIEVERS = {
     "hybrid": "mnemic.recall.hybrid:Hybrid",
     "dense": "mnemic.recall.dense:Dense",
     "lexical": "mnemic.recall.lexical:Lexical",
+    "hipporag2": "mnemic.store.hipporag2:HippoRAG2",
 }
 WRITERS = {"verbatim": "mnemic.writers:Verbatim"}
 
 
-def known_retriever(spec: str | Retriever) -> None:
+def known_retriever(spec: RetrieverChoice) -> None:
     """Raises InputError for a name that nothing has."""
     if isinstance(spec, str):
         _dotted(spec, RETRIEVERS, "retriever")
 
 
-def retriever(spec: str | Retriever, view: View) -> Retriever:
-    """A retriever over a view, by name; an object is taken as it is."""
-    if not isinstance(spec, str):
-        return spec
-    made: Retriever = _load(_dotted(spec, RETRIEVERS, "retriever"))(view)
-    return made
+def retriever(spec: RetrieverChoice, view: View) -> Retriever:
+    """A retriever over a view: by name, made by a class or function of the view, or an object as it is."""
+    if isinstance(spec, str):
+        spec = _load(_dotted(spec, RETRIEVERS, "retriever"))
+    if isinstance(spec, type) or not hasattr(spec, "search"):
+        make = cast("Callable[[View], Retriever]", spec)
+        return make(view)
+    return cast(Retriever, spec)
 
 
 def writer(spec: str | Writer) -> Writer:

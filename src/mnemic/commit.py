@@ -9,21 +9,25 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import groupby
 from typing import Any
 
 from mnemic.budgeting import enforce
 from mnemic.db.changes import Changes, uuid7
-from mnemic.db.rows import digest, dumps, edges_from, record_from
+from mnemic.db.rows import digest, dumps, edges_from
 from mnemic.db.store import Store
 from mnemic.errors import Conflict, InputError, NotFound
+from mnemic.limits import FIELDS, checked, checked_edge, checked_edges, encodable, record_in
 from mnemic.meter import Budget
-from mnemic.moment import moment, now
+from mnemic.moment import moment, now, shown
 from mnemic.recall.packed import pack
 from mnemic.record import Chunk, Edge, Operation, Outcome, Record
 from mnemic.seams import Embedder, Enricher, Policy, View
 
-_LONGEST_TEXT = 50_000_000  # characters of one record: beyond, it is a file that wants to be split
 _MEANING = ("text", "time", "until")  # when one of these changes, what was derived from the record goes stale
+
+
+Read = tuple[str, str | None, str]  # what edges are read from
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Step:
 
     @property
     def idle(self) -> bool:
+        if self.operation.kind == "update" and "edges" in (self.operation.after or {}):
+            return False  # what was read from the record changes, not the record
         return self.old == self.new and self.operation.kind not in ("link", "unlink")
 
 
@@ -59,10 +65,15 @@ class Committer:
         read_at   log position that the proposals were made from; raises Conflict when the memory has moved on
         undoes    index of an operation -> n of the logged operation it takes back
         """
+        for word in (who, why):
+            if not isinstance(word, str) or not encodable(word):
+                raise InputError(f"who and why of a change must be text, got {shown(word)}.")
         steps = [self.resolve(operation) for operation in operations]
         records = [step.new for step in steps if step.new and (step.old is None or step.old.text != step.new.text)]
         windows = windows_of(self.embedder, [record.text for record in records])
-        edges = self._enrich(records)
+        edges = self._enrich([step.new for step in steps if step.new and _to_be_read(step)])
+        if windows and self.store.embedder() is None:
+            _ = self.embedder.dimensions  # a server may have to be asked: now, not inside the transaction
         with self.store.transaction() as db:
             if read_at is not None and self.store.position() != read_at:
                 raise Conflict("the memory changed while the writer was looking at it; nothing was written, try again.")
@@ -75,21 +86,22 @@ class Committer:
                 data = windows.get(new.text) if new else None
                 if new and data is None and (step.old is None or step.old.text != new.text):
                     raise Conflict("the memory changed while this was being written; nothing was written, try again.")
-                read = edges_from(step.operation.after or {}, new.id) if new else []
-                read = read or (edges.get(new.text, []) if new else [])
-                read = [replace(edge, source=new.id) for edge in read] if new else []
-                outcomes.append(_apply(changes, step, data, number, read, (undoes or {}).get(i)))
+                outcomes.append(_apply(changes, step, data, number, _edges(step, edges), (undoes or {}).get(i)))
             evicted = enforce(self.store, changes, self.budget, self.policy, self.view) if self.budget else set()
-        return [_after_eviction(outcome, evicted) for outcome in outcomes]
+        return [after_eviction(outcome, evicted) for outcome in outcomes]
 
-    def _enrich(self, records: Sequence[Record]) -> dict[str, list[Edge]]:
-        """Edges read from new texts, by text: ids may change when the steps are resolved again."""
+    def _enrich(self, records: Sequence[Record]) -> dict[Read, list[Edge]]:
+        """Edges read from records, by what they were read from: ids may change when the steps are resolved again."""
         if self.enricher is None or not records:
             return {}
-        text_of = {record.id: record.text for record in records}
-        found: dict[str, list[Edge]] = {}
-        for edge in self.enricher.enrich(records):
-            found.setdefault(text_of.get(edge.source or "", ""), []).append(edge)
+        read_from = {record.id: _read_from(record) for record in records}
+        found: dict[Read, list[Edge]] = {read: [] for read in read_from.values()}
+        seen: set[Read] = set()
+        for id, edges in groupby(self.enricher.enrich(records), key=lambda edge: edge.source):
+            read = read_from.get(id or "")
+            if read is not None and read not in seen:  # two records that say the same have the same edges
+                seen.add(read)
+                found[read] = list(edges)
         return found
 
     def embedder_number(self, db: sqlite3.Connection) -> int:
@@ -107,7 +119,10 @@ class Committer:
         if operation.kind == "insert":
             return self._resolve_insert(operation)
         if operation.kind in ("link", "unlink"):
+            checked_edge((operation.after or operation.before or {}).get("edge"))
             return Step(operation)
+        if operation.kind not in ("update", "merge", "delete"):
+            raise InputError(f"{shown(operation.kind)} cannot be proposed: use insert, update, merge, delete or link.")
         found = self.store.find(operation.target, self.space)
         if found is None:
             raise NotFound(
@@ -119,10 +134,13 @@ class Committer:
         return Step(operation, n, old, changed(old, operation.after or {}))
 
     def _resolve_insert(self, operation: Operation) -> Step:
-        record = checked(record_from(operation.after or {}, operation.target or uuid7(), self.space))
+        state = {"written": now().text, **(operation.after or {})}
+        record = record_in(state, operation.target or uuid7(), self.space)
         same = self.store.find_same(digest(record))
         if same is None and operation.target:
             same = self.store.find(operation.target, self.space)
+            if same is None:
+                self._refuse_taken(operation.target)
         if same is not None:
             return Step(operation, same[0], same[1], same[1])
         if record.source is not None and record.place is not None:
@@ -132,6 +150,12 @@ class Committer:
                 new = replace(record, id=old.id, written=old.written, pinned=old.pinned, importance=old.importance)
                 return Step(operation, n, old, new)
         return Step(operation, None, None, record)
+
+    def _refuse_taken(self, id: str) -> None:
+        """An id names one record of the file, whatever its space."""
+        taken = self.store.read("SELECT space FROM record WHERE id = ? AND space != ?", (id, self.space))
+        if taken:
+            raise InputError(f'record {id} is in the space "{taken[0][0]}" of this file: load it into another file.')
 
 
 def windows_of(embedder: Embedder, texts: Sequence[str]) -> dict[str, bytes]:
@@ -147,7 +171,28 @@ def windows_of(embedder: Embedder, texts: Sequence[str]) -> dict[str, bytes]:
     return packed
 
 
-def _apply(changes: Changes, step: Step, windows: bytes | None, embedder: int | None, edges: Sequence[Edge],
+def _read_from(record: Record) -> Read:
+    """All that an enricher reads edges from."""
+    return record.text, record.speaker, dumps(dict(record.metadata))
+
+
+def _to_be_read(step: Step) -> bool:
+    """True for a record that is new or reads differently now, unless its edges are given."""
+    assert step.new is not None
+    given = "edges" in (step.operation.after or {})
+    return not given and (step.old is None or _read_from(step.old) != _read_from(step.new))
+
+
+def _edges(step: Step, read: Mapping[Read, list[Edge]]) -> list[Edge] | None:
+    """The edges that a record has now: those given with it, else those read from it; None when neither is."""
+    if step.new is None:
+        return None
+    given = step.operation.after or {}
+    found = edges_from(given, step.new.id) if "edges" in given else read.get(_read_from(step.new))
+    return None if found is None else [replace(edge, source=step.new.id) for edge in found]
+
+
+def _apply(changes: Changes, step: Step, windows: bytes | None, embedder: int | None, edges: Sequence[Edge] | None,
            undoes: int | None) -> Outcome:  # fmt: skip
     operation, n, old, new = step.operation, step.n, step.old, step.new
     if operation.kind in ("link", "unlink"):
@@ -164,7 +209,7 @@ def _apply(changes: Changes, step: Step, windows: bytes | None, embedder: int | 
         changes.mark_stale([old.id], f"source {old.id} was forgotten")
         return Outcome("updated", old)
     if old is None or n is None:
-        changes.insert(new, windows, embedder, edges, undoes=undoes)
+        changes.insert(new, windows, embedder, edges or (), undoes=undoes)
         return Outcome("added", new)
     kind = "merge" if operation.kind == "merge" else "update"
     changes.update(n, old, new, windows, embedder, edges, kind=kind, undoes=undoes)  # type: ignore[arg-type]
@@ -174,7 +219,8 @@ def _apply(changes: Changes, step: Step, windows: bytes | None, embedder: int | 
     return Outcome("updated", new)
 
 
-def _after_eviction(outcome: Outcome, evicted: set[str]) -> Outcome:
+def after_eviction(outcome: Outcome, evicted: set[str]) -> Outcome:
+    """What became of an item once the budget was kept."""
     if outcome.record is not None and outcome.record.id in evicted:
         return Outcome(
             "refused", None, "the budget holds nothing more: the record was let go at once; see `mnemic log`"
@@ -195,46 +241,14 @@ def state_of_chunk(chunk: Chunk) -> dict[str, Any]:
 
 
 def changed(old: Record, given: Mapping[str, Any]) -> Record:
-    """A record with some fields changed; raises InputError for a field that cannot change."""
-    fixed = {"id", "space", "written"}
-    known = {field.name for field in fields(Record)} - fixed
+    """A record with some fields changed; raises InputError for a field that cannot change, or to what is given."""
+    known = sorted(name for name in FIELDS if name != "written")
     for name in given:
         if name not in known and name != "edges":
-            raise InputError(f'a record has no "{name}" that could be changed: use one of {", ".join(sorted(known))}.')
+            raise InputError(f'a record has no "{name}" that could be changed: use one of {", ".join(known)}.')
+    checked_edges(given.get("edges", ()))
     values = {name: value for name, value in given.items() if name != "edges"}
     for name in ("time", "until"):
         if values.get(name) is not None:
             values[name] = moment(values[name]).text
-    if "derived_from" in values:
-        values["derived_from"] = tuple(values["derived_from"])
     return checked(replace(old, **values))
-
-
-def checked(record: Record) -> Record:
-    """The record, or InputError that says which field cannot be kept."""
-    if not isinstance(record.text, str) or not record.text.strip():
-        raise InputError("there is no text to remember: give at least one word.")
-    if len(record.text) > _LONGEST_TEXT:
-        raise InputError(f"a text of {len(record.text):,} characters is too long for one record: split it.")
-    for name in ("kind", "source", "place", "episode", "speaker", "stale"):
-        value = getattr(record, name)
-        if value is not None and not isinstance(value, str):
-            raise InputError(f'"{name}" must be text, got {value!r}.')
-    if not record.kind:
-        raise InputError('"kind" must not be empty: leave it out for "episode".')
-    if (
-        isinstance(record.importance, bool)
-        or not isinstance(record.importance, int | float)
-        or not record.importance > 0
-    ):
-        raise InputError(f'"importance" must be a number above 0, got {record.importance!r}.')
-    try:
-        dumps(dict(record.metadata))
-        "".join(filter(None, (record.text, record.source, record.place, record.episode, record.speaker))).encode()
-    except UnicodeEncodeError:
-        raise InputError("the text holds half a character (a lone surrogate) and cannot be stored: clean it.") from None
-    except (TypeError, ValueError) as error:
-        raise InputError(f'"metadata" must be a mapping that JSON can hold ({error}).') from None
-    if record.time and record.until and moment(record.until).end <= moment(record.time).start:
-        raise InputError(f'"until" ({record.until}) lies before "time" ({record.time}).')
-    return record

@@ -5,12 +5,13 @@ Filter.of({"kind": "fact", "time": ("2023-05", "2023-06")}) reads the mapping th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from mnemic.errors import InputError
-from mnemic.moment import Time, moment
+from mnemic.moment import Time, moment, shown
 
 Span = tuple[float, float]
 
@@ -55,6 +56,8 @@ class Filter:
             if time is None:
                 return where
             return Filter(**{**where.__dict__, "time": span(time)})
+        if where is not None and not isinstance(where, Mapping):
+            raise InputError(f'a filter is a mapping like {{"kind": "fact"}}, got {shown(where)}.')
         given = dict(where or {})
         if time is not None:
             given["time"] = time
@@ -66,14 +69,14 @@ class Filter:
                 fields[word] = _words(value)
             elif word in ("time", "written"):
                 fields[word] = span(value)
-            elif word == "metadata" and isinstance(value, Mapping):
-                fields[word] = dict(value)
+            elif word == "metadata":
+                fields[word] = _plain(value)
             elif word in ("stale", "current") and (isinstance(value, bool) or value is None):
                 fields[word] = value
             else:
                 raise InputError(
-                    f'cannot filter by "{word}"={value!r}: use id, kind, source, speaker, episode, time, written, '
-                    "stale (true/false), current (true/false) or metadata (a mapping)."
+                    f"cannot filter by {shown(word)}={shown(value)}: use id, kind, source, speaker, episode, time, "
+                    "written, stale (true/false), current (true/false) or metadata (a mapping)."
                 )
         return cls(**fields)
 
@@ -85,7 +88,7 @@ class Filter:
 
 def span(value: Any) -> Span:
     """A time or a (from, to) pair with both ends included; either end may be None for open."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, list | tuple):
         if len(value) != 2:
             raise InputError(f"a time range has two ends, got {len(value)}: write (from, to).")
         first, last = value
@@ -95,15 +98,36 @@ def span(value: Any) -> Span:
         at = moment(value)
         start, end = at.start, at.end
     if start >= end:
-        raise InputError(f"the time range {value!r} ends before it starts.")
+        raise InputError(f"the time range {shown(value)} ends before it starts.")
     return start, end
 
 
 def _words(value: Any) -> tuple[str, ...]:
-    items: Sequence[Any] = [value] if isinstance(value, str) else list(value)
-    if not all(isinstance(item, str) for item in items):
-        raise InputError(f"expected text or a list of texts, got {value!r}.")
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, Sequence | Set) or not all(isinstance(item, str) for item in items):
+        raise InputError(f"expected text or a list of texts, got {shown(value)}.")
+    _encode("".join(items))
     return tuple(items)
+
+
+def _plain(metadata: Any) -> dict[str, Any]:
+    """The values that metadata must have, as JSON can say them."""
+    if not isinstance(metadata, Mapping):
+        raise InputError(f"metadata is filtered by a mapping of keys to values, got {shown(metadata)}.")
+    try:
+        told = json.dumps(dict(metadata), ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"metadata is filtered by values that JSON can hold ({error}).") from None
+    _encode(told)
+    kept: dict[str, Any] = json.loads(told)
+    return kept
+
+
+def _encode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError("a filter holds half a character (a lone surrogate), as no record does: clean it.") from None
 
 
 __all__ = ["Filter", "Span", "Time", "span"]

@@ -10,26 +10,31 @@ back (`undo`), and any earlier moment can be read again (`as_of`). `erase` is th
 
 from __future__ import annotations
 
-import time as clock
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from sqlite3 import Connection
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from mnemic import choose
 from mnemic.budgeting import spent
+from mnemic.choose import RetrieverChoice
 from mnemic.commit import Committer, windows_of
+from mnemic.db.access import accesses, note_access
 from mnemic.db.erasing import Erasure, erase
+from mnemic.db.logged import logged
 from mnemic.db.store import Store
 from mnemic.db.undoing import reversal
-from mnemic.errors import EmbedderMismatch, InputError, NotFound
-from mnemic.filter import Filter
+from mnemic.errors import InputError, NotFound
+from mnemic.filter import Filter, span
+from mnemic.limits import asked, checked_count, encodable
 from mnemic.meter import Budget, Unit, Used
-from mnemic.moment import Time
+from mnemic.moment import Time, shown
 from mnemic.policies import open_policy
 from mnemic.recall.store_corpus import StoreCorpus
 from mnemic.record import Answer, Chunk, Edge, Hit, Operation, Outcome, Record
+from mnemic.reembed import embedder_for
 from mnemic.seams import Embedder, Enricher, LanguageModel, Policy, Retriever, Writer
 
 if TYPE_CHECKING:
@@ -45,7 +50,8 @@ class Memory:
 
     path       the file; made when it does not exist. ":memory:" keeps it in RAM
     space      whose memory: spaces of one file do not see each other
-    retriever  how to find: "hybrid", "dense", "lexical", or an object (seams.Retriever)
+    retriever  how to find: "hybrid", "dense", "lexical", "hipporag2", a class or function that makes one of the memory,
+               or an object (seams.Retriever)
     writer     how to remember: "verbatim", or an object (seams.Writer)
     policy     what leaves when the budget is full: "forgetting_curve", "recency", or an object (seams.Policy)
     budget     "50 MB" of file or "10000 records"; None keeps everything
@@ -56,7 +62,7 @@ class Memory:
     vectors were made by another embedder, InputError for a name that nothing has.
     """
 
-    def __init__(self, path: str | Path, *, space: str = "default", retriever: str | Retriever = "hybrid",
+    def __init__(self, path: str | Path, *, space: str = "default", retriever: RetrieverChoice = "hybrid",
                  writer: str | Writer = "verbatim", policy: str | Policy = "forgetting_curve",
                  budget: Budget | str | None = None, embedder: str | Embedder | None = None,
                  lm: str | LanguageModel | None = None) -> None:  # fmt: skip
@@ -71,7 +77,7 @@ class Memory:
         try:
             if self.budget is not None:
                 spent(self.store, space, self.budget)  # refuses a unit that no file is measured in
-            self.embedder = self._open_embedder(embedder)
+            self.embedder = embedder_for(self.store, embedder)
         except BaseException:
             self.store.close()
             raise
@@ -87,16 +93,6 @@ class Memory:
     def close(self) -> None:
         """Close the file. Everything acknowledged is already on disk."""
         self.store.close()
-
-    def _open_embedder(self, spec: str | Embedder | None) -> Embedder:
-        made_by = self.store.embedder()
-        embedder = choose.embedder(spec if spec is not None or made_by is None else made_by[1])
-        if made_by is not None and made_by[1] != embedder.name:
-            raise EmbedderMismatch(
-                f"{self.path}: its vectors were made by {made_by[1]}, not by {embedder.name}, and are never mixed: "
-                f"leave the embedder out, or change it with `mnemic reembed {embedder.name}`."
-            )
-        return embedder
 
     # ---- the seams
 
@@ -144,8 +140,8 @@ class Memory:
         Fields as in Record; `place` names where in the source it stands: a changed text at the same place
         updates the record. Raises InputError when it cannot be kept, with the reason.
         """
-        chunk = Chunk(text, time, until, source, place, episode, speaker, kind, metadata or {}, tuple(derived_from),
-                      pinned, importance)  # fmt: skip
+        chunk = Chunk(text, time, until, source, place, episode, speaker, kind, {} if metadata is None else metadata,
+                      cast("tuple[str, ...]", derived_from), pinned, importance)  # fmt: skip
         outcome = self.add_many([chunk])[0]
         if outcome.record is None:
             raise InputError(outcome.reason)
@@ -157,6 +153,8 @@ class Memory:
         An item is a Chunk, a text, or a mapping of Chunk's fields. An item that cannot be kept is "refused" with
         the reason and the others are kept; an error of the file or of a model leaves nothing written.
         """
+        if isinstance(items, str | Mapping | Chunk) or not isinstance(items, Iterable):
+            raise InputError(f"add_many takes a list of items, got {shown(items)}: `add` takes one text.")
         chunks = [_chunk(item) for item in items]
         read_at = self.position
         planned = [self._observe(chunk) if isinstance(chunk, Chunk) else chunk for chunk in chunks]
@@ -199,13 +197,10 @@ class Memory:
         where   a Filter or a mapping, see Filter.of
         time    only what was true then: "2023-05", or ("2023-05", "2023-07-10") with both ends included
         """
-        if k < 1:
-            raise InputError(f"k is {k}: ask for at least 1 record.")
-        if not query.strip():
-            raise InputError("there is no question: give at least one word.")
-        hits = self.retriever.search(query, k, Filter.of(where, time=time))
+        checked_count("k", k)
+        hits = self.retriever.search(asked(query), k, Filter.of(where, time=time))
         if self.budget is not None and hits:
-            self._note_access([hit.record.id for hit in hits])
+            note_access(self.store, [hit.record.id for hit in hits])
         return hits
 
     def ask(self, question: str, *, k: int = 20, where: Where = None, budget: Budget | str = "2000 tokens") -> Answer:
@@ -215,7 +210,8 @@ class Memory:
         """
         from mnemic.ask import answer
 
-        return answer(question, self, self.lm, k=k, where=where, budget=Budget.of(budget))
+        checked_count("k", k)
+        return answer(asked(question), self, self.lm, k=k, where=where, budget=Budget.of(budget))
 
     def get(self, id: str) -> Record:
         """The record of an id; raises NotFound."""
@@ -230,11 +226,9 @@ class Memory:
         return self.store.edges(self.space, source)
 
     def _found(self, id: str) -> tuple[int, Record]:
-        found = self.store.find(id, self.space)
+        found = self.store.find(id, self.space) if isinstance(id, str) and encodable(id) else None
         if found is None:
-            raise NotFound(
-                f"no record {id} in this memory: it may have been forgotten; `mnemic log` shows what happened."
-            )
+            raise NotFound(f"no record {shown(id, quote='')} in this memory: was it forgotten? `mnemic log` tells.")
         return found
 
     # ---- change
@@ -290,9 +284,16 @@ class Memory:
 
     # ---- look back
 
-    def log(self, *, record: str | None = None, last: int | None = None, after: int = 0) -> Iterator[Operation]:
-        """The operations of the space, oldest first: all, of one record, after a position, or the newest `last`."""
-        return self.store.operations(self.space, target=record, after=after, last=last)
+    def log(self, *, record: str | None = None, last: int | None = None, after: int = 0, where: Where = None,
+            during: Any = None) -> Iterator[Operation]:  # fmt: skip
+        """The operations of the space, oldest first: all, of one record, after a position, or the newest `last`.
+
+        where    only what was done to records that pass, as the operation left them (as it found them, when it took
+                 them out); links and what was erased pass no filter. See Filter.of
+        during   only what was done then: "2026-05", or ("2026-05", "2026-07-10") with both ends included
+        """
+        chosen, done = Filter.of(where), span(during) if during is not None else None
+        return logged(self.store, self.space, target=record, after=after, last=last, where=chosen, during=done)
 
     def as_of(self, time: Time | int) -> Snapshot:
         """The memory as it stood when a time had passed (a day: at its end), or after operation n. Read-only."""
@@ -303,10 +304,12 @@ class Memory:
     # ---- look after
 
     def check(self, *, repair: bool = False) -> Report:
-        """Check the file: pages, rows, log against rows, indexes against rows; repair rebuilds the indexes."""
+        """Check the file: pages, log against rows, indexes against rows; repair rebuilds what can be worked out."""
         from mnemic.db.checking import check
 
-        return check(self.store, self.windows, repair=repair)
+        report = check(self.store, self.embedder, repair=repair)
+        self.use_embedder(self.embedder)  # what was loaded from the file may no longer be what is in it
+        return report
 
     def stats(self) -> dict[str, Any]:
         """Counts and sizes: records by kind, stale ones, operations, links, bytes on disk."""
@@ -326,26 +329,15 @@ class Memory:
 
     def access(self) -> dict[str, tuple[int, float]]:
         """How often recall found a record and when last; kept only while a budget is set."""
-        rows = self.store.read("SELECT id, count, last FROM access JOIN record ON access.record = record.n "
-                               "WHERE space = ?", (self.space,))  # fmt: skip
-        return {id: (count, last) for id, count, last in rows}
-
-    def _note_access(self, ids: Sequence[str]) -> None:
-        with self.store.transaction() as db:
-            db.executemany(
-                "INSERT INTO access SELECT n, 1, ?1 FROM record WHERE id = ?2 "
-                "ON CONFLICT (record) DO UPDATE SET count = count + 1, last = ?1",
-                [(clock.time(), id) for id in ids],
-            )
+        return accesses(self.store, self.space)
 
     def windows(self, texts: Sequence[str]) -> dict[str, bytes]:
         """Packed vectors of each distinct text (see recall/packed.py)."""
         return windows_of(self.embedder, texts)
 
-    def embedder_number(self) -> int:
-        """The number of the file's embedder; a new file takes ours."""
-        with self.store.transaction() as db:
-            return self._committer.embedder_number(db)
+    def embedder_number(self, db: Connection) -> int:
+        """Within a transaction: the number of the file's embedder; a new file takes ours."""
+        return self._committer.embedder_number(db)
 
     def use_embedder(self, embedder: Embedder) -> None:
         """Search with another embedder from now on; the file's vectors must be its own (see reembed)."""
@@ -367,11 +359,21 @@ class Memory:
 
         return load(self, path)
 
+    def index(self) -> Iterator[tuple[int, int]]:
+        """Prepare what the retriever searches in, so that the first question need not wait; yields (done, total).
+
+        A retriever that reads records when they are written (hipporag2: triples) reads those that were written
+        without it, batch by batch. The others have nothing to prepare.
+        """
+        prepare = getattr(self.retriever, "index", None)
+        if prepare is not None:
+            yield from prepare()
+
     def reembed(self, embedder: str | Embedder, *, batch: int = 256) -> Iterator[tuple[int, int]]:
         """Make all vectors of the file again with another embedder; yields (done, total).
 
         Can be stopped at any moment: the old vectors serve until the new ones are complete, and the next call
-        goes on where this one stopped.
+        goes on where this one stopped. (A file whose embedder is gone cannot be opened: reembed.reembed_file.)
         """
         from mnemic.reembed import reembed
 

@@ -9,12 +9,15 @@ import calendar
 import datetime as dt
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from mnemic.errors import InputError
 
 Time = str | dt.date | dt.datetime
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_FORMS = "write it like 2026, 2026-05, 2026-05-03 or 2026-05-03T10:00"
+_SHOWN = 60  # characters of a value that an error quotes
 _PARTIAL = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
 
 
@@ -40,7 +43,9 @@ def moment(time: Time) -> Moment:
         return _instant(time)
     if isinstance(time, dt.date):
         return _span(time.year, time.month, time.day)
-    text = str(time).strip()
+    if isinstance(time, bool) or not isinstance(time, str | int):
+        raise InputError(f"cannot read the time {shown(time)}: {_FORMS}.")
+    text = time.strip() if isinstance(time, str) else shown(time)  # a year may come as a number
     if match := _PARTIAL.fullmatch(text):
         year, month, day = match.groups()
         try:
@@ -50,9 +55,17 @@ def moment(time: Time) -> Moment:
     try:
         return _instant(dt.datetime.fromisoformat(text))
     except ValueError:
-        raise InputError(
-            f'cannot read the time "{text}": write it like 2026, 2026-05, 2026-05-03 or 2026-05-03T10:00.'
-        ) from None
+        raise InputError(f'cannot read the time "{shown(text, quote="")}": {_FORMS}.') from None
+
+
+def shown(value: Any, *, quote: str = '"') -> str:
+    """A value as an error quotes it: short, on one line, whatever it is."""
+    try:
+        text = f"{quote}{value}{quote}" if isinstance(value, str) else repr(value)
+    except Exception:  # a number of 5,000 digits, a class with a broken repr
+        text = f"a {type(value).__name__}"
+    line = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
 
 
 def now() -> Moment:

@@ -273,4 +273,4 @@ def test_report_shows_what_does_not_hold(built: str, tmp_path: Path, monkeypatch
 
 def test_report_of_nothing_says_what_is_missing(built: str, tmp_path: Path) -> None:
     page = claims.report(tmp_path, tmp_path / "CLAIMS.md").read_text()
-    assert "Built, not measured yet: made_up." in page
+    assert "Built, not measured yet: made_up, hipporag2." in page

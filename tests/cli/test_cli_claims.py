@@ -51,7 +51,7 @@ def call(command: Any, *words: object) -> Result:
 def test_systems_lists_all() -> None:
     output = call(systems).output
     assert all(row.slug in output for row in catalog.SYSTEMS)
-    assert output.endswith("1 built, 51 planned.\n")
+    assert output.endswith("2 built, 50 planned.\n")
 
 
 def test_systems_filters() -> None:
@@ -116,7 +116,7 @@ def test_claims_list_knows_the_last_run(tmp_path: Path) -> None:
     call(claims, "run", "made_up", "--scale", "smoke", "--out", tmp_path)
     listed = json.loads(call(claims, "list", "--results", tmp_path, "--json").output)
     assert listed[0]["measured"].startswith("holds (smoke, 2")
-    assert {row["measured"] for row in listed[1:]} == {"planned"}
+    assert {row["measured"] for row in listed[1:]} == {"planned", "not run"}
     assert "holds (smoke" in call(claims, "list", "--results", tmp_path).output
 
 

@@ -56,7 +56,6 @@ def test_the_reader_goes_away(program: list[str], db: Path) -> None:
     mnemic.stderr.close()
 
 
-@pytest.mark.xfail(reason="mnemic.files.ledger keeps the path with bytes that SQLite refuses")
 def test_a_name_that_is_no_text(process: Process, program: list[str], db: Path, tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/caf\xe9.txt"
     try:

@@ -29,10 +29,12 @@ def erase(ids: tuple[str, ...], derived: bool, why: str | None, yes: bool, place
     Forgotten records can be erased too. A tombstone keeps who, when and why. Exit code 8 when another process
     still reads an older state of the file.
     """
+    from mnemic.db.erasing import made_from
+
     with place.open() as memory:
         for id in ids:
             _known(memory, id)  # all are there, or none is erased
-        made = [id for id in memory.store.derived(list(ids)) if id not in ids]
+        made = made_from(memory.store, memory.space, ids)
         chosen = list(dict.fromkeys((*ids, *made) if derived else ids))
         if not yes:
             confirm(f"Erase {counted(len(chosen), 'record')} for good?")
@@ -57,4 +59,4 @@ def _print(receipts: list[Erasure], left: list[str]) -> None:
         if receipt.reason:
             click.echo(f"mnemic: {receipt.reason}", err=True)
     if left:
-        click.echo(f"Made from it, now stale, and may repeat its text: {' '.join(left)} (--derived erases them too).")
+        click.echo(f"Made from it, and may repeat its text: {' '.join(left)} (--derived erases them too).")

@@ -29,6 +29,7 @@ class Commands(click.Group):
         "stats": "Show counts and sizes.",
         "export": "Write the memory as JSON lines.",
         "load": "Read what `export` wrote.",
+        "index": "Read what a retriever needs out of records.",
         "reembed": "Make all vectors again with another embedder.",
         "systems": "List all systems, or show one.",
         "claims": "Reproduce the papers' claims: list, run, report.",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +15,8 @@ from mnemic.cli.printing import console, emit, one_line
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from mnemic.filter import Filter, Span
-    from mnemic.record import Operation, Record
+    from mnemic.filter import Filter
+    from mnemic.record import Operation
 
 _CONTENT = 70  # characters of a text in a line of the log
 _QUIET = frozenset(
@@ -38,16 +36,9 @@ def log(record: str | None, last: int | None, changed: str | None, where: Filter
     The other filters look at the record as the operation left it (or found it, when it took it out). With --json
     a line for each operation. Exit code 1 when there is none.
     """
-    from mnemic.filter import span
-
-    during = span(range_of(changed)) if changed else None
+    during = range_of(changed) if changed else None
     with place.open() as memory:
-        if where.open and during is None:
-            chosen: Iterable[Operation] = memory.log(record=record, last=last)
-        else:
-            passing = _passing(memory.log(record=record), where, during)
-            chosen = deque(passing, maxlen=last) if last else passing
-        if not _print(chosen, as_json):
+        if not _print(memory.log(record=record, last=last, where=where, during=during), as_json):
             leave(NOTHING)
 
 
@@ -98,48 +89,3 @@ def _value(value: Any) -> str:
     if isinstance(value, str):
         return f'"{one_line(value, _CONTENT)}"'
     return one_line(json.dumps(value, ensure_ascii=False), _CONTENT)
-
-
-def _passing(operations: Iterable[Operation], where: Filter, during: Span | None) -> Iterator[Operation]:
-    from mnemic.moment import moment
-
-    for operation in operations:
-        at = moment(operation.when)
-        if _overlap(during, at.start, at.end) and (where.open or _concerns(operation, where)):
-            yield operation
-
-
-def _concerns(operation: Operation, where: Filter) -> bool:
-    """True when the record of an operation passes a filter: the filter's meaning, over a state in the log."""
-    from mnemic.db.rows import record_from, validity
-    from mnemic.moment import moment
-
-    state = operation.after or operation.before or {}
-    if "text" not in state:  # a link, or what was erased
-        return False
-    record = record_from(state, operation.target, "")
-    written = moment(record.written)
-    return (
-        _fits(record, where)
-        and (where.time is None or (record.time is not None and _overlap(where.time, *validity(record))))
-        and _overlap(where.written, written.start, written.end)
-    )
-
-
-def _fits(record: Record, where: Filter) -> bool:
-    """All of a filter but its times."""
-    source, speaker = record.source or "", (record.speaker or "").casefold()
-    return (
-        (not where.kind or record.kind in where.kind)
-        and (not where.source or any(fnmatchcase(source, name.replace("[", "[[]")) for name in where.source))
-        and (not where.speaker or speaker in {name.casefold() for name in where.speaker})
-        and (not where.episode or record.episode in where.episode)
-        and (where.stale is None or bool(record.stale) == where.stale)
-        and (not where.current or record.until is None)
-        and all(key in record.metadata and record.metadata[key] == value for key, value in where.metadata.items())
-    )
-
-
-def _overlap(wanted: Span | None, start: float | None, end: float | None) -> bool:
-    """Do two spans of seconds share a moment? An end that is None is open."""
-    return wanted is None or ((start is None or start < wanted[1]) and (end is None or end > wanted[0]))

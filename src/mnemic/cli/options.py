@@ -83,7 +83,7 @@ def _complete_retriever(_: click.Context, __: click.Parameter, incomplete: str) 
 
 retriever_option = click.option(
     "--retriever", metavar="NAME", shell_complete=_complete_retriever,
-    help="How to find: hybrid (the default), dense, lexical.",
+    help="How to find: hybrid (the default), dense, lexical, hipporag2.",
 )  # fmt: skip
 embedder_option = click.option(
     "--embedder", metavar="NAME", help="Text to vectors, for a new file; a file keeps the one that it was made with."

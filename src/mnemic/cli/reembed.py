@@ -16,14 +16,17 @@ def reembed(embedder: str, place: Place, as_json: bool) -> None:
     """Make all vectors of the file again with EMBEDDER, and search with it from then on.
 
     Can be stopped at any moment: the old vectors serve until the new ones are complete, and the next call goes on
-    where this one stopped.
+    where this one stopped. The old embedder is not needed. All spaces of the file change.
     """
+    from mnemic import choose
+    from mnemic.reembed import reembed_file
+
+    new = choose.embedder(embedder)
     total = 0
-    with place.open() as memory, track("embedding", unit="record", quiet=as_json) as moved:
-        for done, total in memory.reembed(embedder):
+    with track("embedding", unit="record", quiet=as_json) as moved:
+        for done, total in reembed_file(place.path, new):
             moved(done, total)
-        name = memory.embedder.name
     if as_json:
-        emit({"embedder": name, "records": total})
+        emit({"embedder": new.name, "records": total})
     else:
-        click.echo(f"{counted(total, 'record')} now have vectors of {name}.")
+        click.echo(f"{counted(total, 'record')} now have vectors of {new.name}.")

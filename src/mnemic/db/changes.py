@@ -43,12 +43,17 @@ class Changes:
         return self._log("insert", record.id, None, state_of(record, edges), n, undoes=undoes, why=why)
 
     def update(self, n: int, old: Record, new: Record, windows: bytes | None, embedder: int | None,
-               edges: Sequence[Edge] = (), *, kind: OperationKind = "update", who: str | None = None,
+               edges: Sequence[Edge] | None = None, *, kind: OperationKind = "update", who: str | None = None,
                why: str | None = None, undoes: int | None = None) -> Operation:  # fmt: skip
-        """Change a record in place; vectors and edges stay as they are unless the text is another."""
-        kept = list(self.store.edges(self.space, old.id))
+        """Change a record in place; its vectors stay unless the text is another.
+
+        edges   those that the record has now; None keeps them, or leaves none when the text is another
+        """
+        had = list(self.store.edges(self.space, old.id))
         if new.text != old.text:
             self._write_text(n, old, new, windows, embedder)
+            edges = edges or ()
+        if edges is not None:
             self.db.execute("DELETE FROM edge WHERE source = ?", (old.id,))
             self._write_edges(edges)
         begins, ends = validity(new)
@@ -65,10 +70,8 @@ class Changes:
             self.db.execute("DELETE FROM derivation WHERE record = ?", (new.id,))
             pairs = [(source, new.id) for source in new.derived_from]
             self.db.executemany("INSERT OR IGNORE INTO derivation VALUES (?, ?)", pairs)
-        now_edges = kept if new.text == old.text else edges
-        return self._log(
-            kind, new.id, state_of(old, kept), state_of(new, now_edges), n, who=who, why=why, undoes=undoes
-        )
+        has = had if edges is None else edges
+        return self._log(kind, new.id, state_of(old, had), state_of(new, has), n, who=who, why=why, undoes=undoes)
 
     def delete(self, n: int, record: Record, *, kind: OperationKind = "delete", who: str | None = None,
                why: str | None = None, undoes: int | None = None) -> Operation:  # fmt: skip

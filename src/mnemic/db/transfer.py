@@ -9,23 +9,32 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, astuple
+from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
-from mnemic.db.rows import dumps, insert_record
+from mnemic.budgeting import enforce
+from mnemic.commit import after_eviction
+from mnemic.db.changes import Changes
+from mnemic.db.exported import VERSION, Known, read
+from mnemic.db.rows import dumps, insert_record, state_of
 from mnemic.db.store import OPERATION, Store
-from mnemic.errors import InputError
+from mnemic.db.survey import survey
+from mnemic.errors import Conflict, InputError
 from mnemic.filter import Filter
 from mnemic.moment import moment
-from mnemic.record import Operation, Outcome, Record
+from mnemic.record import Edge, Operation, Outcome, Record
 
 if TYPE_CHECKING:
     from mnemic.memory import Memory
 
-_VERSION = 1
-_BATCH = 256  # records embedded and written at a time when loading into a memory that is not empty
+_BATCH = 256  # records embedded at a time, and written when loading into a memory that is not empty
+_FRONT = struct.Struct("<16sq")  # in front of packed windows: which text they are of, their size in bytes
 
 
 def export(store: Store, space: str, path: str | Path) -> int:
@@ -47,7 +56,7 @@ def export(store: Store, space: str, path: str | Path) -> int:
 
 def _lines(store: Store, space: str) -> Iterator[dict[str, Any]]:
     embedder = store.embedder()
-    yield {"mnemic": _VERSION, "space": space, "embedder": embedder[1] if embedder else None}
+    yield {"mnemic": VERSION, "space": space, "embedder": embedder[1] if embedder else None}
     for _, record in store.records(Filter(), space):
         yield {"record": asdict(record)}
     last = 0
@@ -72,85 +81,102 @@ def _json(text: str | None) -> Any:
 
 
 def load(memory: Memory, path: str | Path) -> list[Outcome]:
-    """Read an export. Into an empty space: everything, the log with its positions where they are free. Into
-    any other: the records that are not there yet, under their ids, as inserts of this memory's own log.
+    """Read an export. Into an empty space: everything, the log with its positions where they are free, in one
+    transaction. Into any other, or from a file without a log: the records that are not there yet, under their
+    ids, as inserts of this memory's own log; batch by batch, so that one cut off can be given again.
+
+    The whole file is checked before anything is written. Raises InputError with the line that is wrong.
     """
-    empty = not memory.store.read("SELECT 1 FROM operation WHERE space = ? LIMIT 1", (memory.space,))
-    if not empty:
-        return _load_records(memory, path)
-    records = [line["record"] for line in _read(path) if "record" in line]
-    packed: dict[str, bytes] = {}
-    for start in range(0, len(records), _BATCH):
-        packed |= memory.windows([record["text"] for record in records[start : start + _BATCH]])
-    return _load_all(memory, path, packed)
+    found = survey(path, memory.space, taken=lambda id: _elsewhere(memory, id))
+    if found.logged and _is_empty(memory):
+        with TemporaryFile() as packed:  # as large as the vectors: of a long memory too much to hold
+            _embed(memory, path, packed)
+            packed.seek(0)
+            return _load_all(memory, path, packed)
+    return _load_records(memory, path)
+
+
+def _elsewhere(memory: Memory, id: str) -> str | None:
+    found = memory.store.read("SELECT space FROM record WHERE id = ? AND space != ?", (id, memory.space))
+    return found[0][0] if found else None
+
+
+def _is_empty(memory: Memory) -> bool:
+    return not memory.store.read("SELECT 1 FROM operation WHERE space = ? LIMIT 1", (memory.space,))
+
+
+def _records(memory: Memory, path: str | Path) -> Iterator[list[Record]]:
+    """The records of the file, some at a time."""
+    values = (line.value for line in read(path, memory.space))
+    records = (value for value in values if isinstance(value, Record))
+    while batch := list(islice(records, _BATCH)):
+        yield batch
 
 
 def _load_records(memory: Memory, path: str | Path) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    batch: list[Operation] = []
-    for line in _read(path):
-        if "record" in line:
-            state = {name: value for name, value in line["record"].items() if name not in ("id", "space")}
-            batch.append(Operation("insert", line["record"]["id"], after=state))
-        if len(batch) == _BATCH:
-            outcomes += memory.propose(batch, who="person", why=f"load {Path(path).name}")
-            batch = []
-    return outcomes + memory.propose(batch, who="person", why=f"load {Path(path).name}")
-
-
-def _load_all(memory: Memory, path: str | Path, packed: dict[str, bytes]) -> list[Outcome]:
-    """The whole space in one transaction: a load that is cut off leaves the memory empty."""
-    space, outcomes = memory.space, []
-    number = memory.embedder_number() if packed else None
-    with memory.store.transaction() as db:
-        shift = int(db.execute("SELECT coalesce(max(n), 0) FROM operation").fetchone()[0])  # 0 in a new file
-        rows: dict[str, int] = {}
-        for line in _read(path):
-            if "record" in line:
-                value = {**line["record"], "space": space, "derived_from": tuple(line["record"]["derived_from"])}
-                record = Record(**value)
-                rows[record.id] = n = insert_record(db, record)
-                db.execute("INSERT INTO vector VALUES (?, ?, ?)", (n, number, packed[record.text]))
-                outcomes.append(Outcome("added", record))
-            elif "operation" in line:
-                _load_operation(db, line["operation"], space, shift, rows)
-            elif "edge" in line:
-                e = line["edge"]
-                db.execute("INSERT INTO edge (space, head, relation, tail, weight, source) VALUES (?, ?, ?, ?, ?, ?)",
-                           (space, e["head"], e["relation"], e["tail"], e["weight"], e["source"]))  # fmt: skip
-            elif "ledger" in line:
-                known = line["ledger"]
-                db.execute("INSERT INTO ledger VALUES (?, ?, ?, ?, ?)",
-                           (space, known["source"], known["fingerprint"], known["report"], known["at"]))  # fmt: skip
+    for batch in _records(memory, path):
+        inserts = [Operation("insert", record.id, after=state_of(record)) for record in batch]
+        outcomes += memory.propose(inserts, who="person", why=f"load {_name(path)}")
     return outcomes
 
 
-def _load_operation(db: Any, o: dict[str, Any], space: str, shift: int, rows: dict[str, int]) -> None:
+def _name(path: str | Path) -> str:
+    """For the log, which holds text only."""
+    return Path(path).name.encode("utf-8", "replace").decode()
+
+
+def _embed(memory: Memory, path: str | Path, packed: IO[bytes]) -> None:
+    """Write the windows of each record, in the order of the file."""
+    for batch in _records(memory, path):
+        windows = memory.windows([record.text for record in batch])
+        for record in batch:
+            packed.write(_FRONT.pack(_mark(record), len(windows[record.text])) + windows[record.text])
+
+
+def _unpacked(packed: IO[bytes], record: Record) -> bytes:
+    front = packed.read(_FRONT.size)
+    mark, size = _FRONT.unpack(front) if front else (b"", 0)
+    if mark != _mark(record):
+        raise InputError("the export was written to while it was read; nothing was loaded, try again.")
+    return packed.read(size)
+
+
+def _mark(record: Record) -> bytes:
+    return blake2b(record.text.encode(), digest_size=16).digest()
+
+
+def _load_all(memory: Memory, path: str | Path, packed: IO[bytes]) -> list[Outcome]:
+    """The whole space in one transaction: a load that is cut off leaves the memory empty."""
+    outcomes = []
+    with memory.store.transaction() as db:
+        if not _is_empty(memory):
+            raise Conflict("another process wrote to this space meanwhile; nothing was loaded, try again.")
+        shift = int(db.execute("SELECT coalesce(max(n), 0) FROM operation").fetchone()[0])  # 0 in a new file
+        number = memory.embedder_number(db)
+        for line in read(path, memory.space):
+            match line.value:
+                case Record() as record:
+                    n = insert_record(db, record)
+                    db.execute("INSERT INTO vector VALUES (?, ?, ?)", (n, number, _unpacked(packed, record)))
+                    outcomes.append(Outcome("added", record))
+                case Operation() as operation:
+                    _load_operation(db, operation, memory.space, shift)
+                case Edge() as e:
+                    db.execute("INSERT INTO edge (space, head, relation, tail, weight, source) "
+                               "VALUES (?, ?, ?, ?, ?, ?)", (memory.space, *astuple(e)))  # fmt: skip
+                case Known() as known:
+                    db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?)", (memory.space, *astuple(known)))
+        changes = Changes(memory.store, db, memory.space, who="person", why=f"load {_name(path)}")
+        evicted = enforce(memory.store, changes, memory.budget, memory.policy, memory) if memory.budget else set()
+    return [after_eviction(outcome, evicted) for outcome in outcomes]
+
+
+def _load_operation(db: Any, o: Operation, space: str, shift: int) -> None:
     db.execute(
         "INSERT INTO operation (n, kind, target, space, before, after, who, why, at, at_s, call, undoes, record) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (o["n"] + shift, o["kind"], o["target"], space, dumps(o["before"]) if o["before"] else None,
-         dumps(o["after"]) if o["after"] else None, o["who"], o["why"], o["at"], moment(o["at"]).start, o["call"],
-         o["undoes"] + shift if o["undoes"] else None, rows.get(o["target"])),
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT n FROM record WHERE id = ?))",
+        (o.n + shift, o.kind, o.target, space, dumps(o.before) if o.before else None,
+         dumps(o.after) if o.after else None, o.who, o.why, o.when, moment(o.when).start, o.call,
+         o.undoes + shift if o.undoes else None, o.target),
     )  # fmt: skip
-
-
-def _read(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The lines of an export; raises InputError with the line for anything else."""
-    name = Path(path).name
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, text in enumerate(file, 1):
-                try:
-                    line = json.loads(text)
-                except ValueError:
-                    if number == 1:
-                        raise InputError(f"{name}: is not an export of mnemic; use `mnemic add` for it.") from None
-                    raise InputError(f"{name}:{number}: is not JSON; was the file cut off?") from None
-                if number == 1 and (not isinstance(line, dict) or line.get("mnemic") != _VERSION):
-                    raise InputError(f"{name}: is not an export of mnemic; use `mnemic add` for it.")
-                yield line
-    except UnicodeDecodeError:
-        raise InputError(f"{name}: is not an export of mnemic; use `mnemic add` for it.") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None

@@ -93,5 +93,5 @@ def _beginning(stream: BinaryIO) -> bytes:
 
 
 def source_of(path: Path) -> str:
-    """The path as text: forward slashes; bytes in a name that are no UTF-8 become a replacement character."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "replace")
+    """The path as text: forward slashes; bytes in a name that are no UTF-8 become \\xe9, so that names stay apart."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")

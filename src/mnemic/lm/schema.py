@@ -27,7 +27,7 @@ def valid_json(text: str, schema: Mapping[str, Any], who: str) -> str:
     inner = _FENCE.fullmatch(text)
     try:
         value = json.loads(inner[1] if inner else text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: a model that went on with "[[[["
         raise ModelError(
             f"{who} was asked for JSON and answered {shown(text)} ({error}): allow more tokens or use another model."
         ) from None

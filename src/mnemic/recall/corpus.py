@@ -6,7 +6,7 @@ the end, records that are gone stay as dead rows (`alive` is False) until the co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -65,8 +65,18 @@ class Corpus(Protocol):
     def dense(self, vector: Scores, rows: Rows | None = None) -> Scores:
         """Cosine of a unit vector with every row (best of the row's windows), [n] or [len(rows)]."""
 
-    def nearest(self, vector: Scores, k: int) -> Rows:
-        """About the k nearest live rows, best first: exact while that is fast, else from the approximate index."""
+    @property
+    def indexed(self) -> bool:
+        """True where `nearest` need not look at every row, so that nobody else should."""
+
+    def nearest(self, vector: Scores, k: int, mask: npt.NDArray[np.bool_] | None = None) -> Rows:
+        """The k nearest live rows, or those of a mask, best first; all of them when there are fewer.
+
+        Exact while that is fast; from the approximate index where `indexed`: then one may be missing, never the count.
+        """
+
+    def index(self) -> Iterator[tuple[int, int]]:
+        """Build or bring up the approximate index, if the space is large enough to want one; yields (done, total)."""
 
     def sample(self) -> Rows:
         """A fixed random sample of up to 2,000 live rows: for means and spreads that do not depend on n."""

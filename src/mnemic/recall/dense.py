@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
 
 from mnemic.filter import Filter
 from mnemic.record import Hit
@@ -20,11 +20,13 @@ class Dense:
     def search(self, query: str, k: int, where: Filter) -> list[Hit]:
         corpus = self._view.corpus
         mask = corpus.mask(where)
-        rows = np.flatnonzero(mask).astype(np.int32)
-        if not len(rows):
+        if not mask.any():
             return []
-        scores = corpus.dense(corpus.embed(query), rows if len(rows) < corpus.size else None)
-        k = min(k, len(rows))
-        top = np.argpartition(-scores, k - 1)[:k]
-        top = top[np.argsort(-scores[top], kind="stable")]
-        return corpus.hits(rows[top].tolist(), scores[top], {"dense": scores[top]}, query)
+        vector = corpus.embed(query)
+        rows = corpus.nearest(vector, k, mask)
+        scores = corpus.dense(vector, rows)
+        return corpus.hits(rows.tolist(), scores, {"dense": scores}, query)
+
+    def index(self) -> Iterator[tuple[int, int]]:
+        """Build the approximate index of a large memory; yields (vectors done, of all)."""
+        return self._view.corpus.index()

@@ -8,7 +8,8 @@ lexical   for each word of the question the best of the record's words that are 
           related words ships inside), times how telling the word is; in standard deviations
 context   dense + lexical of the neighbours in the episode, half as much at distance two: a short turn leaves out
           what the turns around it say (temporal contiguity: Howard and Kahana 2002); a long text does less
-session   BM25 of the whole episode, in standard deviations
+session   BM25 of the whole episode, in standard deviations; of a record that is its own episode (a diary day, a
+          section) the mean of dense and lexical, since its words alone would only count twice
 speaker   1 when the question names who said it
 date      1 when the question names a time that the record lies in
 answer    1 for what follows another speaker's question
@@ -23,7 +24,7 @@ Axes  n rows, p rows of the pool
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -74,6 +75,10 @@ class Hybrid:
         shown = {name: values[top] for name, values in parts.items() if values.any()}
         return corpus.hits(pool[top].tolist(), scores[top], shown, query)
 
+    def index(self) -> Iterator[tuple[int, int]]:
+        """Build the approximate index of a large memory; yields (vectors done, of all)."""
+        return self._view.corpus.index()
+
 
 class Question:
     """A question read against a corpus: its vector, words, speakers and times."""
@@ -89,9 +94,22 @@ class Question:
         self.spans = spans(text)
 
     @cached_property
+    def vector(self) -> Scores:
+        """[d]"""
+        return self.corpus.embed(self.text)
+
+    @cached_property
     def dense(self) -> Scores:
         """Cosine of every row, [n]."""
-        return self.corpus.dense(self.corpus.embed(self.text))
+        return self.corpus.dense(self.vector)
+
+    def cosines(self, pool: Rows) -> Scores:
+        """Cosine of every row, [n]; with an index only of a pool and of the rows around it, 0 elsewhere."""
+        if not self.corpus.indexed:
+            return self.dense
+        rows, scores = _around(self.corpus, pool), np.zeros(self.corpus.size, np.float32)
+        scores[rows] = self.corpus.dense(self.vector, rows)
+        return scores
 
     @cached_property
     def lexical(self) -> Scores:
@@ -123,14 +141,15 @@ class Question:
 def features(question: Question, pool: Rows) -> Parts:
     """The parts of the score before they are weighted, each [p]."""
     corpus = question.corpus
-    dense, lexical = Standard(question.dense, pool), Standard(question.lexical, pool)
+    dense, lexical = Standard(question.cosines(pool), pool), Standard(question.lexical, pool)
     before, length = corpus.before[pool], corpus.length[pool]
+    alone = (before < 0) & (corpus.after[pool] < 0)
     replies = (before >= 0) & (corpus.asks[before] > 0) & (corpus.speaker[before] != corpus.speaker[pool])
     return {
         "dense": dense.of(pool),
         "lexical": lexical.of(pool),
         "context": _context(corpus, pool, dense, lexical),
-        "session": _sessions(question, pool),
+        "session": np.where(alone, (dense.of(pool) + lexical.of(pool)) / 2, _sessions(question, pool)),
         "speaker": np.isin(corpus.speaker[pool], question.speakers).astype(np.float32),
         "date": _dated(question, corpus.time[pool]),
         "answer": replies.astype(np.float32),
@@ -164,6 +183,18 @@ def _context(corpus: Corpus, pool: Rows, *scores: Standard) -> Scores:
     return (total * (_ALONE / (_ALONE + corpus.length[pool]))).astype(np.float32)
 
 
+def _around(corpus: Corpus, pool: Rows) -> Rows:
+    """A pool and all rows that its context is read from, ascending."""
+    found = [pool]
+    for beside in (corpus.before, corpus.after):
+        rows = pool
+        for _ in range(2):
+            rows = np.where(rows >= 0, beside[rows], np.int32(-1))
+            found.append(rows)
+    around = np.unique(np.concatenate(found))
+    return around[around >= 0]
+
+
 def _sessions(question: Question, pool: Rows) -> Scores:
     """BM25 of the pool's episodes, each taken as one text."""
     corpus = question.corpus
@@ -195,7 +226,8 @@ def _pool(question: Question, mask: npt.NDArray[np.bool_], each: int) -> Rows:
     if len(rows) <= 2 * each:
         return rows
     corpus = question.corpus
-    chosen = [_best(scores, rows, each) for scores in (question.dense, question.lexical)]
+    near = corpus.nearest(question.vector, each, mask) if corpus.indexed else _best(question.dense, rows, each)
+    chosen = [near, _best(question.lexical, rows, each)]
     around = [beside[best[:_AROUND]] for best in chosen for beside in (corpus.before, corpus.after)]
     pool: Rows = np.unique(np.concatenate([*chosen, *around]))
     kept: Rows = pool[(pool >= 0) & mask[pool]]

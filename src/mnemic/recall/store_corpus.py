@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mnemic.db.store import Store
 from mnemic.filter import Filter
+from mnemic.recall.approximate import SCATTERED, Approximate
 from mnemic.recall.columns import Columns
 from mnemic.recall.corpus import Rows, Scores
 from mnemic.recall.packed import Floats, cosines, unpack
@@ -33,6 +34,10 @@ class StoreCorpus(Columns):
         if changed:
             self._forget()
         return changed
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._approximate = Approximate(self._store, self._space, self)  # what it knows of rows goes with them
 
     def _forget(self) -> None:
         """What was worked out from the columns as they were."""
@@ -61,17 +66,43 @@ class StoreCorpus(Columns):
         if rows is None:
             scores = cosines(self.codes, self.scale, vector)  # [w]
             return _best(scores, self.first, self.count)
-        count = self.count[rows]
+        first, count = self.first[rows], self.count[rows]
         start = np.cumsum(count) - count  # [rows]
-        windows = np.repeat(self.first[rows] - start, count) + np.arange(count.sum())
+        windows: slice | npt.NDArray[np.int64] = np.repeat(first - start, count) + np.arange(count.sum())
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all()):
+            windows = slice(int(first[0]), int(first[0] + count.sum()))  # side by side: nothing has to be copied
         return _best(cosines(self.codes[windows], self.scale[windows], vector), start, count)
 
-    def nearest(self, vector: Scores, k: int) -> Rows:
-        scores = np.where(self.alive, self.dense(vector), -np.inf)
-        k = min(k, int(self.alive.sum()))
-        top = np.argpartition(-scores, k - 1)[:k] if k else np.zeros(0, np.int64)
-        best: Rows = top[np.argsort(-scores[top], kind="stable")].astype(np.int32)
+    @property
+    def indexed(self) -> bool:
+        return self._approximate.placed is not None
+
+    def nearest(self, vector: Scores, k: int, mask: npt.NDArray[np.bool_] | None = None) -> Rows:
+        mask = self.alive if mask is None else mask
+        k = min(k, int(np.count_nonzero(mask)))
+        if not k:
+            return np.zeros(0, np.int32)
+        placed = self._approximate.placed
+        parts = placed.near(vector, k, mask) if placed else None
+        if parts is None:
+            rows, scores = self._compared(vector, mask)
+        else:
+            rows, scores = np.concatenate(parts), np.concatenate([self.dense(vector, part) for part in parts])
+        if len(rows) > k:
+            top = np.argpartition(-scores, k - 1)[:k]
+            rows, scores = rows[top], scores[top]
+        best: Rows = rows[np.lexsort((rows, -scores))]
         return best
+
+    def _compared(self, vector: Scores, mask: npt.NDArray[np.bool_]) -> tuple[Rows, Scores]:
+        """All rows of a mask with their scores."""
+        rows = np.flatnonzero(mask).astype(np.int32)
+        if SCATTERED * len(rows) < len(mask):  # else scoring all is quicker than picking them out
+            return rows, self.dense(vector, rows)
+        return rows, self.dense(vector)[rows]
+
+    def index(self) -> Iterator[tuple[int, int]]:
+        return self._approximate.build()
 
     def sample(self) -> Rows:
         if self._sampled is None:

@@ -103,5 +103,5 @@ def _literal(reply: str) -> Any:
     start, end = reply.find("{"), reply.rfind("}")
     try:
         return ast.literal_eval(reply[start : end + 1])
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # TypeError: {[1]: 2}
         return None

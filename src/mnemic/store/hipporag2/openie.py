@@ -115,6 +115,8 @@ def loose_json(text: str) -> Any:
     body = text[start:]
     try:
         return json.JSONDecoder().raw_decode(body)[0]
+    except RecursionError:  # a model that went on with "[[[["
+        return None
     except ValueError:
         for end, closing in reversed(_cuts(body)):
             try:

@@ -10,7 +10,7 @@ from mnemic.store.hipporag2.slots import Slot, Slots
 THRESHOLD = 0.8  # cosine from which two phrases count as synonyms (paper, section 3)
 NEIGHBOURS = 100  # synonyms that one phrase may have, the nearest (reference code)
 _SHORTEST = 3  # letters and digits from which a phrase looks for synonyms: "x" is near to everything
-_BLOCK = 1024, 8192  # rows x columns compared at once: 32 MB of scores
+_BLOCK = 512, 4096  # rows x columns compared at once: 8 MB of scores, and 16 MB of scales
 
 Cosines = npt.NDArray[np.float64]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -83,7 +82,7 @@ def digest(text: str) -> bytes:
 
 
 def write_kept(file: Path, embedder: str, shelves: Sequence[tuple[Sequence[str], Codes, Floats]],
-               phrases: int, synonyms: tuple[Slot, Slot, npt.NDArray[np.float64]]) -> None:  # fmt: skip
+               synonyms: tuple[Slot, Slot, npt.NDArray[np.float64]]) -> None:  # fmt: skip
     """Write vectors (texts, codes, scale) by shelf; synonyms are rows of the first shelf. All of the file or none."""
     digests = b"".join(digest(text) for texts, _, _ in shelves for text in texts)
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
@@ -115,6 +114,6 @@ def read_kept(file: Path, embedder: str, dimensions: int) -> Kept | None:
             digests = [row.tobytes() for row in data["digests"]]
             return Kept(digests, data["codes"], data["scale"], data["a"].astype(np.int64), data["b"].astype(np.int64),
                         data["cosine"])  # fmt: skip
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of a damaged file zipfile and numpy raise a dozen kinds, RuntimeError among them
         warnings.warn(f"{file}: cannot be read ({error}): its vectors are made again.", stacklevel=2)
         return None
