@@ -16,8 +16,8 @@ from mnemic.budgeting import enforce
 from mnemic.db.changes import Changes, uuid7
 from mnemic.db.rows import digest, dumps, edges_from
 from mnemic.db.store import Store
-from mnemic.errors import Conflict, InputError, NotFound
-from mnemic.limits import FIELDS, checked, checked_edge, checked_edges, encodable, record_in
+from mnemic.errors import Conflict, InputError
+from mnemic.limits import FIELDS, checked, checked_edge, checked_edges, encodable, is_id, record_in
 from mnemic.meter import Budget
 from mnemic.moment import moment, now, shown
 from mnemic.recall.packed import pack
@@ -116,6 +116,8 @@ class Committer:
         return number
 
     def resolve(self, operation: Operation) -> Step:
+        if not is_id(operation.target):
+            raise InputError(f"an operation names its record by an id, got {shown(operation.target)}.")
         if operation.kind == "insert":
             return self._resolve_insert(operation)
         if operation.kind in ("link", "unlink"):
@@ -123,12 +125,7 @@ class Committer:
             return Step(operation)
         if operation.kind not in ("update", "merge", "delete"):
             raise InputError(f"{shown(operation.kind)} cannot be proposed: use insert, update, merge, delete or link.")
-        found = self.store.find(operation.target, self.space)
-        if found is None:
-            raise NotFound(
-                f"no record {operation.target} in this memory: it may have been forgotten; see `mnemic log`."
-            )
-        n, old = found
+        n, old = self.store.named(operation.target, self.space)
         if operation.kind == "delete":
             return Step(operation, n, old, None)
         return Step(operation, n, old, changed(old, operation.after or {}))

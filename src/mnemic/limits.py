@@ -95,6 +95,11 @@ def checked_count(name: str, count: Any) -> None:
         raise InputError(f"{name} is {shown(count)}: give a whole number, at least 1.")
 
 
+def is_id(id: Any) -> bool:
+    """Could this name a record? What is no text, or half a character, cannot even be looked up."""
+    return isinstance(id, str) and encodable(id)
+
+
 def encodable(text: str) -> bool:
     """False for a text with half a character (a lone surrogate), which UTF-8 and so the file cannot hold."""
     try:

@@ -26,9 +26,9 @@ from mnemic.db.erasing import Erasure, erase
 from mnemic.db.logged import logged
 from mnemic.db.store import Store
 from mnemic.db.undoing import reversal
-from mnemic.errors import InputError, NotFound
+from mnemic.errors import InputError
 from mnemic.filter import Filter, span
-from mnemic.limits import asked, checked_count, encodable
+from mnemic.limits import asked, checked_count, is_id
 from mnemic.meter import Budget, Unit, Used
 from mnemic.moment import Time, shown
 from mnemic.policies import open_policy
@@ -215,7 +215,7 @@ class Memory:
 
     def get(self, id: str) -> Record:
         """The record of an id; raises NotFound."""
-        return self._found(id)[1]
+        return self.store.named(id, self.space)[1]
 
     def records(self, where: Where = None) -> Iterator[Record]:
         """All records that pass, in the order they were written."""
@@ -224,12 +224,6 @@ class Memory:
     def edges(self, source: str | None = None) -> Iterator[Edge]:
         """Links of the space, or only those that were read in one record."""
         return self.store.edges(self.space, source)
-
-    def _found(self, id: str) -> tuple[int, Record]:
-        found = self.store.find(id, self.space) if isinstance(id, str) and encodable(id) else None
-        if found is None:
-            raise NotFound(f"no record {shown(id, quote='')} in this memory: was it forgotten? `mnemic log` tells.")
-        return found
 
     # ---- change
 
@@ -245,7 +239,7 @@ class Memory:
         if (id is None) == (where is None):
             raise InputError("say what to forget: either an id or a filter (where=...).")
         if id is not None:
-            ids = [self._found(id)[1].id]
+            ids = [self.store.named(id, self.space)[1].id]
         else:
             chosen = Filter.of(where)
             if chosen.open:
@@ -265,7 +259,7 @@ class Memory:
     def link(self, head: str, relation: str, tail: str, *, weight: float = 1.0, why: str = "link") -> Edge:
         """Link two records."""
         for id in (head, tail):
-            self._found(id)
+            self.store.named(id, self.space)
         state = {"edge": [head, relation, tail, weight]}
         self._committer.commit([Operation("link", head, after=state)], who="person", why=why)
         return Edge(head, relation, tail, weight)
@@ -275,7 +269,8 @@ class Memory:
 
         Raises InputError when a later operation changed the same record: undo that one first.
         """
-        n = operation if isinstance(operation, int) else operation.n
+        n = operation.n if isinstance(operation, Operation) else operation
+        checked_count("operation", n)
         before = self.position
         reverse = reversal(self.store, self.space, n)
         self._committer.commit([op for op, _ in reverse], who="person", why=f"undo of operation {n}",
@@ -292,6 +287,8 @@ class Memory:
                  them out); links and what was erased pass no filter. See Filter.of
         during   only what was done then: "2026-05", or ("2026-05", "2026-07-10") with both ends included
         """
+        if record is not None and not is_id(record):
+            raise InputError(f"record is the id of a record, got {shown(record)}.")
         chosen, done = Filter.of(where), span(during) if during is not None else None
         return logged(self.store, self.space, target=record, after=after, last=last, where=chosen, during=done)
 

@@ -11,6 +11,8 @@ from mnemic.db.changes import Changes
 from mnemic.db.schema import translate
 from mnemic.db.store import Store
 from mnemic.errors import Busy, NotFound
+from mnemic.limits import is_id
+from mnemic.moment import shown
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Erasure:
 
 def erase(store: Store, space: str, id: str, *, why: str) -> Erasure:
     """Erase one record, live or already forgotten; raises NotFound when neither rows nor log know it."""
+    if not is_id(id):
+        raise NotFound(f"no record {shown(id)} in this memory or its log.")
     with store.transaction() as db:
         found = store.find(id, space)
         if found is None and not any(True for _ in store.operations(space, target=id, last=1)):

@@ -19,8 +19,10 @@ import numpy.typing as npt
 
 from mnemic.db.rows import COLUMNS, edges_from, operation_of, record_from, record_of
 from mnemic.db.schema import connect, translate
+from mnemic.errors import NotFound
 from mnemic.filter import Filter
-from mnemic.moment import Moment
+from mnemic.limits import is_id
+from mnemic.moment import Moment, shown
 from mnemic.recall.terms import keys
 from mnemic.record import Edge, Operation, Record
 
@@ -78,6 +80,13 @@ class Store:
     def find(self, id: str, space: str) -> tuple[int, Record] | None:
         """A record and its n, by id."""
         return self._one("record.id = ? AND record.space = ?", (id, space))
+
+    def named(self, id: Any, space: str) -> tuple[int, Record]:
+        """`find` for an id that somebody gave; raises NotFound, for what is no id too."""
+        found = self.find(id, space) if is_id(id) else None
+        if found is None:
+            raise NotFound(f"no record {shown(id, quote='')} in this memory: was it forgotten? `mnemic log` tells.")
+        return found
 
     def find_same(self, digest: bytes) -> tuple[int, Record] | None:
         """The live record with the same text from the same source (see rows.digest)."""
