@@ -69,14 +69,12 @@ class Memory:
         if not space:
             raise InputError('a space needs a name: leave it out for "default".')
         self.path, self.space = str(path), space
-        self.budget = Budget.of(budget) if budget is not None else None
         self.policy = open_policy(policy)
-        self._writer_spec, self.retriever_spec, self._lm_spec = writer, retriever, lm
+        self._writer_spec, self.retriever_spec, self.lm_spec = writer, retriever, lm
         choose.known_retriever(retriever)  # a wrong name is refused before a file is made
         self.store = Store(path)
         try:
-            if self.budget is not None:
-                spent(self.store, space, self.budget)  # refuses a unit that no file is measured in
+            self.budget = budget
             self.embedder = embedder_for(self.store, embedder)
         except BaseException:
             self.store.close()
@@ -106,7 +104,7 @@ class Memory:
 
     @cached_property
     def lm(self) -> LanguageModel | None:
-        return choose.language_model(self._lm_spec)
+        return choose.language_model(self.lm_spec)
 
     @cached_property
     def _corpus(self) -> StoreCorpus:
@@ -122,6 +120,18 @@ class Memory:
     def position(self) -> int:
         """n of the newest operation of the file."""
         return self.store.position()
+
+    @property
+    def budget(self) -> Budget | None:
+        """What the space may take; another one may be set at any time and holds from the next change on."""
+        return self._budget
+
+    @budget.setter
+    def budget(self, budget: Budget | str | None) -> None:
+        self._budget = Budget.of(budget) if budget is not None else None
+        if self._budget is not None:
+            spent(self.store, self.space, self._budget)  # refuses a unit that no file is measured in
+        self.__dict__.pop("_committer", None)
 
     @cached_property
     def _committer(self) -> Committer:
@@ -273,8 +283,11 @@ class Memory:
         checked_count("operation", n)
         before = self.position
         reverse = reversal(self.store, self.space, n)
-        self._committer.commit([op for op, _ in reverse], who="person", why=f"undo of operation {n}",
-                               undoes={i: undone for i, (_, undone) in enumerate(reverse)})  # fmt: skip
+        outcomes = self._committer.commit([op for op, _ in reverse], who="person", why=f"undo of operation {n}",
+                                          undoes={i: undone for i, (_, undone) in enumerate(reverse)})  # fmt: skip
+        if outcomes[0].state == "refused":
+            raise InputError(f"operation {n} was taken back, and its record let go again at once: the budget "
+                             f"({self.budget}) is full. Open the memory with a larger one.")  # fmt: skip
         return list(self.store.operations(self.space, after=before))
 
     # ---- look back

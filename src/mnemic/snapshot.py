@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mnemic.commit import windows_of
+from mnemic.errors import InputError
 from mnemic.filter import Filter
-from mnemic.moment import Time, moment
+from mnemic.moment import Time, moment, shown
 from mnemic.record import Edge, Hit, Record
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class Snapshot:
     """
 
     def __init__(self, memory: Memory, time: Time | int) -> None:
+        if isinstance(time, int) and (isinstance(time, bool) or not 0 <= time < 2**63):
+            raise InputError(f"an operation has a number from 0, got {shown(time)}.")
         at = time if isinstance(time, int) else moment(time)
         self._states = list(memory.store.states(memory.space, at))
         self._memory = memory
@@ -56,7 +59,7 @@ class Snapshot:
         from mnemic.memory import Memory
 
         copy = Memory(":memory:", space=self._memory.space, retriever=self._memory.retriever_spec,
-                      embedder=self._memory.embedder)  # fmt: skip
+                      embedder=self._memory.embedder, lm=self._memory.lm_spec)  # fmt: skip
         with copy.store.transaction() as db:
             changes = Changes(copy.store, db, copy.space, who="snapshot", why="as_of")
             for record, edges in self._states:

@@ -510,3 +510,33 @@ def test_check_tells_when_rows_and_log_disagree(memory: Memory) -> None:
     report = memory.check(repair=True)
     assert [problem.where for problem in report.problems] == ["log"]
     assert not report.problems[0].mendable
+
+
+def test_an_eviction_that_the_budget_repeats_is_said(open_memory: Open) -> None:
+    memory = open_memory(budget="2 records")
+    for text in ("one", "two", "three"):
+        memory.add(text)
+    eviction = next(operation for operation in memory.log() if operation.kind == "evict")
+    with pytest.raises(InputError, match="let go again at once"):
+        memory.undo(eviction)
+    assert len(list(memory.records())) == 2
+    assert memory.check().ok
+
+
+def test_a_budget_set_later_holds_from_the_next_change_on(memory: Memory) -> None:
+    for text in ("one", "two", "three"):
+        memory.add(text)
+    memory.budget = "2 records"
+    memory.add("four")
+    assert len(list(memory.records())) == 2
+    memory.budget = None
+    memory.add("five")
+    assert len(list(memory.records())) == 3
+    with pytest.raises(InputError):
+        memory.budget = "2 tokens"
+
+
+@pytest.mark.parametrize("n", [-1, 2**63, True])
+def test_as_of_an_operation_that_no_log_can_hold(memory: Memory, n: int) -> None:
+    with pytest.raises(InputError, match="from 0"):
+        memory.as_of(n)

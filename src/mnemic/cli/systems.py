@@ -41,10 +41,12 @@ def _print(rows: list[catalog.System]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("system", "level", "budget", "state", "title", "paper")
+    table = Table("system", "level", "state", "year", "title")
+    for column in table.columns[:-1]:
+        column.no_wrap = True  # a slug is to be copied
     for row in rows:
         style = "" if row.state == "built" else "dim"
-        table.add_row(row.slug, row.level, catalog.COUNTED[row.level], row.state, row.title, row.paper, style=style)
+        table.add_row(row.slug, row.level, row.state, str(row.year), row.title, style=style)
     Console().print(table)
     ready = sum(row.state == "built" for row in rows)
-    click.echo(f"{ready} built, {len(rows) - ready} planned.")
+    click.echo(f"{ready} built, {len(rows) - ready} planned. What is counted, paper and claim: mnemic systems SYSTEM")

@@ -62,7 +62,7 @@ def edges_from(state: Mapping[str, Any], source: str) -> list[Edge]:
 
 
 def digest(record: Record) -> bytes:
-    """Equal for two records that are the same memory: text, source, place, speaker, time and space."""
+    """Equal for two records that are the same memory: space, source, place, speaker, time, kind and text."""
     parts = (record.space, record.source, record.place, record.speaker, record.time, record.kind, record.text)
     return hashlib.blake2b(dumps(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
