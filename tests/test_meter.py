@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import sys
 from pathlib import Path
 
@@ -121,6 +122,15 @@ HERE = f"{__file__}:"  # a file's functions can be named like a module's
 
 def test_peak_of_returns_the_result() -> None:
     assert peak_of(HERE + "echo", 1, "a", key=[None]).result == [1, "a", {"key": [None]}]
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def test_peak_of_says_what_killed_the_process() -> None:
+    with pytest.raises(MnemicError, match="was killed by SIGKILL"):
+        peak_of(HERE + "die", 9)
 
 
 def test_peak_of_takes_a_function() -> None:

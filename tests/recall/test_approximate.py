@@ -542,3 +542,9 @@ def test_keys_see_every_bit_of_a_vector() -> None:
     """One bit set, wherever: the highest bits of words must not fall off the end of a sum."""
     codes = np.packbits(np.eye(176, dtype=np.uint8), axis=1).view(np.int8)  # [176 22]
     assert len(np.unique(keys_of(np.ones(176, np.int64), codes))) == 176
+
+
+def test_the_embedder_may_be_loaded_after_the_graph() -> None:
+    """In a process of its own: this one has long loaded both."""
+    code = "import mnemic.recall.graph as graph, mnemic.lm.minilm as lm; graph._empty(8); lm.MiniLM().embed(['a'])"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,9 +67,17 @@ def peak_of(call: Callable[..., Any] | str, *args: Any, **options: Any) -> Measu
         child = f"from mnemic.meter.process import _measure; _measure({str(note)!r})"
         done = subprocess.run([sys.executable, "-c", child], stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
-            raise MnemicError(f"{_name(call)} failed in its own process:\n{done.stderr.strip()[-2000:]}")
+            ended = f"was killed by {_signal(-done.returncode)}" if done.returncode < 0 else "failed"
+            raise MnemicError(f"{_name(call)} {ended} in its own process:\n{done.stderr.strip()[-2000:]}")
         answer = json.loads(note.read_text())
     return Measured(answer["result"], Used(**answer["used"]))
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _name(call: Callable[..., Any] | str) -> str:

@@ -162,6 +162,9 @@ def _mapped(file: Path) -> memoryview:
 
 
 def _empty(dimensions: int) -> Any:
+    # usearch makes the C++ library it was built with the whole process's; an onnxruntime that is loaded after it
+    # then mixes that with its own and crashes the process.
+    import onnxruntime  # noqa: F401
     from usearch.index import Index
 
     # Keys are never looked up: entries are numbered in order.
