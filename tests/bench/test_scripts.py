@@ -13,6 +13,7 @@ import pytest
 
 from mnemic import data
 from mnemic.errors import DataMissing
+from mnemic.lm import minilm
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 HELD, MISSED = 0, 1  # a bar may be missed here: the sizes are tiny and nobody promises a quiet machine
@@ -66,6 +67,17 @@ def test_ingest_of_the_data_sets() -> None:
     rows = run("ingest", "--texts", 24, "--rounds", 1, codes=(HELD, MISSED))["rows"]
     assert [row["case"] for row in rows] == ["LoCoMo turns", "Pepys days", "folder of files"]
     assert all(0 < row["texts"] <= row["pieces"] for row in rows)
+
+
+def test_embedder() -> None:
+    with_data()
+    shipped = Path(minilm.__file__).parent / "weights" / "minilm.onnx"
+    rows = run("embedder", "--conversations", 1, "--fp32", shipped)  # the same network in both places
+    assert list(rows) == ["int8, ships inside", "float32"]
+    one, same = rows.values()
+    assert one["recall@10"] == same["recall@10"] > 0.3
+    assert same["cosine"] == pytest.approx(1, abs=1e-5)
+    assert 0.99 < one["alone"] <= 1.00001
 
 
 def test_pepys(tmp_path: Path) -> None:

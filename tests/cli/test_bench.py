@@ -23,7 +23,7 @@ def locomo(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_list(call: Callable[..., Any]) -> None:
     assert "locomo" in call("bench").output
-    assert [row["name"] for row in json.loads(call("bench", "--json").stdout)] == ["locomo", "multihop"]
+    assert [row["name"] for row in json.loads(call("bench", "--json").stdout)] == ["locomo", "documents", "multihop"]
 
 
 def test_run(call: Callable[..., Any], locomo: Any) -> None:

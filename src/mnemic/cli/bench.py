@@ -19,6 +19,7 @@ from mnemic.errors import NotFound
 
 BENCHMARKS = {
     "locomo": "Evidence recall on LoCoMo, beside BM25, MiniLM and rank fusion.",
+    "documents": "Paragraph recall on XQuAD, questions that one paragraph of an encyclopedia answers.",
     "multihop": "Passage recall on MuSiQue, questions that need several passages.",
 }
 

@@ -5,8 +5,9 @@ Source   Reimers and Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Si
          scripts/build_embedder.py
 Axes     n texts, b texts of a batch, s tokens, d = 384
 
-Activations are quantised by the range of their batch, so the same text in other company has a slightly other
-vector (cosine of at least 0.97 on 100 chat turns). What is stored is never compared bit by bit.
+Some activations are quantised by the range of their batch, so the same text in other company has a slightly other
+vector (cosine of at least 0.997 on 100 chat turns: benchmarks/embedder.py). What is stored is never compared bit by
+bit.
 """
 
 from __future__ import annotations
