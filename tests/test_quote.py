@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mnemic import ask
@@ -164,6 +164,7 @@ def test_every_line_of_a_memory_is_a_quoted_one(text: str, speaker: str, source:
     block.encode()  # a lone surrogate would stop the request
 
 
+@example("\x1e\x1f")  # a line break that is a control character, before one that is not
 @given(st.text())
 def test_quoting_twice_is_quoting_once(text: str) -> None:
     assert neutral(neutral(text)) == neutral(text)

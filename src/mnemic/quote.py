@@ -73,8 +73,11 @@ def neutral(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """A text without control characters, invisible ones and lone surrogates; every kind of line break is \\n."""
-    return "".join(c for c in "\n".join(text.splitlines()) if c in _KEPT or not _hidden(c))
+    """A text without control characters, invisible ones and lone surrogates; every kind of line break is \\n.
+
+    Empty lines at the end are left out: whether one was there would otherwise depend on what was taken away.
+    """
+    return "".join(c for c in "\n".join(text.splitlines()) if c in _KEPT or not _hidden(c)).rstrip("\n")
 
 
 def _hidden(char: str) -> bool:

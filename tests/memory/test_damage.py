@@ -70,7 +70,9 @@ LASTING = [
     *(f"UPDATE operation SET {column} = {value} WHERE n = :op" for column, value in
       (("kind", "'dream'"), ("kind", "7"), ("target", "'x'"), ("undoes", "99"), ("at_s", "5.0"),
        ("at", "'1999'"), ("at", "'soon'"), ("why", "CAST(x'ff' AS TEXT)"))),
-    "UPDATE operation SET space = 'x' WHERE n = :op AND kind NOT IN ('link', 'erase')",
+    # Likewise one whose text was erased: nothing is left that could belong to a space.
+    "UPDATE operation SET space = 'x' WHERE n = :op AND kind NOT IN ('link', 'erase')"
+    " AND (before IS NOT NULL OR after IS NOT NULL)",
     *(f"UPDATE operation SET {column} = {value} WHERE n = :op AND {column} IS NOT NULL" for column in
       ("before", "after") for value in ("'{'", "'[]'", "'3'", "NULL", "x'ff'",
                                         "replace({column}, 'text', 'taxt')", "replace({column}, ' ', 'x')")),
