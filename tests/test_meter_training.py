@@ -157,6 +157,19 @@ def test_training_step_by_hand(x: Any) -> None:
     assert used.amount == 32 + 32 + 72 + 48
 
 
+def test_training_step_by_module(x: Any) -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.ReLU(), nn.Linear(2, 1)))
+    used = training_bytes(model, x)
+    assert used.modules == {
+        "0": {"weights": 32, "gradients": 32, "optimizer": 72, "saved": X},
+        "1.0": {"weights": 0, "gradients": 0, "optimizer": 0, "saved": 4 * 2 * 4},
+        "1.1": {"weights": 12, "gradients": 12, "optimizer": 2 * 12 + 2 * 4, "saved": 0},
+    }
+    assert used.under("1") == {"weights": 12, "gradients": 12, "optimizer": 32, "saved": 32}
+    assert used.under("") == used.parts
+    assert used.under("nothing")["weights"] == 0
+
+
 def test_training_step_with_another_optimizer(x: Any) -> None:
     used = training_bytes(nn.Linear(3, 2), x, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1.0))
     assert used.parts["optimizer"] == 0

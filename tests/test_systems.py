@@ -101,15 +101,23 @@ def sample(row: System) -> Sample:
     """What a system is tried on: its own file, else the one of its seam."""
     file = ROOT / "tests" / row.level / f"sample_{row.slug}.py"
     if file.exists():
-        spec = importlib.util.spec_from_file_location(f"sample_{row.slug}", file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        own: Sample = module.Sample()
+        own: Sample = loaded(file).Sample()
         return own
+    if row.level == "footprint":  # these are used in one way, so they are tried in one
+        shared: Sample = loaded(file.with_name("sample.py")).Sample(row)
+        return shared
     assert row.seam == "retriever", f"{row.slug} needs something to be tried on: write {file.relative_to(ROOT)}"
     return RetrieverSample(row)
+
+
+def loaded(file: Path) -> ModuleType:
+    """A file beside the tests as a module."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # The promises.

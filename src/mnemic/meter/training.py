@@ -88,13 +88,33 @@ class _Kept:
             self.saved.now -= _size(self.tensor)
 
 
+@dataclass(frozen=True)
+class TrainingUsed(Used):
+    """What a training step keeps, in all and module by module.
+
+    modules   name of a module -> {"weights", "gradients", "optimizer", "saved"}: what is its own, without its
+              children; what is shared counts for the first that has it; modules that keep nothing are left out.
+              "saved" adds up to more than the peak where a module lets go before another saves
+    """
+
+    modules: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def under(self, prefix: str) -> dict[str, int]:
+        """The sums over a module and everything in it; all zero for a name that is none."""
+        own = [kept for name, kept in self.modules.items() if f"{name}.".startswith(f"{prefix}." if prefix else "")]
+        return {kind: sum(kept[kind] for kept in own) for kind in _KINDS}
+
+
+_KINDS = ("weights", "gradients", "optimizer", "saved")
+
+
 def training_bytes(
     model: Module,
     batch: Any,
     *,
     loss: Callable[[Module, Any], Tensor] | None = None,
     optimizer: Callable[[Iterable[Tensor]], Any] | None = None,
-) -> Used:
+) -> TrainingUsed:
     """One training step, measured: forward, backward, one step of the optimizer. The model stays as it was.
 
     batch       a mapping for model(**batch), a tuple for model(*batch), or one input
@@ -111,21 +131,50 @@ def training_bytes(
             value: Any = (loss or _loss)(model, batch)
         peak = saved.peak
         value.backward()
-        gradients = _bytes(parameter.grad for parameter in trained if parameter.grad is not None)
-    weights = _bytes((*model.parameters(), *model.buffers()))
-    parts = {"weights": weights, "gradients": gradients, "optimizer": _states(trained, optimizer), "saved": peak}
-    return Used(sum(parts.values()), "bytes", parts)
+        gradients = {id(parameter): parameter.grad for parameter in trained if parameter.grad is not None}
+    states = _states(trained, optimizer)
+    modules: dict[str, dict[str, int]] = {}
+
+    def add(name: str, kind: str, size: int) -> None:
+        if size:
+            modules.setdefault(name, dict.fromkeys(_KINDS, 0))[kind] += size
+
+    for name, size in saved.by_module.items():
+        add(name, "saved", size)
+    for name, tensor in _own_tensors(model):
+        add(name, "weights", _size(tensor))
+        if id(tensor) in gradients:
+            add(name, "gradients", _bytes([gradients[id(tensor)]]))
+            add(name, "optimizer", states[id(tensor)])
+    totals = {kind: sum(kept[kind] for kept in modules.values()) for kind in _KINDS} | {"saved": peak}
+    return TrainingUsed(sum(totals.values()), "bytes", totals, modules)
 
 
-def _states(trained: Sequence[Tensor], optimizer: Callable[[Iterable[Tensor]], Any] | None) -> int:
-    """Bytes that an optimizer keeps after its first step; stand-ins take the step, so that no weight can move."""
+def _own_tensors(model: Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers with the name of the module that has them, each storage once."""
+    seen: set[int] = set()
+    for name, module in model.named_modules():
+        for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+            if _has_storage(tensor) and _key(tensor) not in seen:
+                seen.add(_key(tensor))
+                yield name, tensor
+
+
+def _states(trained: Sequence[Tensor], optimizer: Callable[[Iterable[Tensor]], Any] | None) -> dict[int, int]:
+    """Bytes that an optimizer keeps for each parameter (by id) after its first step.
+
+    Stand-ins take the step, so that no weight can move.
+    """
     torch = _torch()
     zeros = [torch.zeros_like(parameter, requires_grad=True) for parameter in trained]
     for zero in zeros:
         zero.grad = torch.zeros_like(zero)
     stepper = (optimizer or torch.optim.AdamW)(zeros)
     stepper.step()
-    return _bytes(each for state in stepper.state.values() for each in state.values() if torch.is_tensor(each))
+    return {
+        id(parameter): _bytes(each for each in stepper.state.get(zero, {}).values() if torch.is_tensor(each))
+        for parameter, zero in zip(trained, zeros, strict=True)
+    }
 
 
 def device_bytes(call: Callable[[], T]) -> Measured[T]:
