@@ -6,14 +6,15 @@ any system of the level: model(**batch) -> logits, and loss when the batch has l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mnemic.errors import MissingExtra
-from mnemic.footprint._head import Output, PooledHead, masked_mean, output, padding_mask
+from mnemic.errors import InputError, MissingExtra
+from mnemic.footprint._head import Output, PooledHead, masked_mean, output, own_head, padding_mask
 from mnemic.footprint._stacks import only_stack
 from mnemic.footprint._trace import Frozen, Trace
 from mnemic.footprint._tuned import freeze
@@ -65,47 +66,61 @@ class Probe(nn.Module):
         return trace.states[-1]
 
 
-def full(backbone: nn.Module, classes: int, *, dropout: bool = True) -> Classifier:
+def full(backbone: nn.Module, classes: int | None, *, dropout: bool = True) -> nn.Module:
     """All parameters are trained.
 
-    dropout   the backbone's own, on as in a plain training loop
+    classes  None for a model that has a head of its own
+    dropout  the backbone's own, on as in a plain training loop
     """
     backbone.requires_grad_(True)
     for module in backbone.modules():
         if isinstance(module, nn.Dropout) and not dropout:
             module.p = 0.0
-    return Classifier(backbone, only_stack(backbone).width, classes)
+    return _headed(backbone, backbone, classes)
 
 
-def bitfit(backbone: nn.Module, classes: int) -> Classifier:
+def bitfit(backbone: nn.Module, classes: int | None) -> nn.Module:
     """Only the biases and the head are trained (Ben Zaken, Ravfogel, Goldberg, ACL 2022, arXiv:2106.10199)."""
     freeze(backbone)
     for name, parameter in backbone.named_parameters():
         parameter.requires_grad_(name.endswith("bias"))
-    return Classifier(backbone, only_stack(backbone).width, classes)
+    return _headed(backbone, backbone, classes)
 
 
-def lora(backbone: nn.Module, classes: int, *, rank: int = 8, targets: tuple[str, ...] = ("query", "value")
-         ) -> Classifier:  # fmt: skip
-    """PEFT's LoRA on some linear layers, by the ends of their names."""
-    peft = _peft()
-    config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(targets))
-    return _adapted(backbone, classes, config)
+def lora(backbone: nn.Module, classes: int | None, *, rank: int = 8, targets: Sequence[str] | None = None) -> nn.Module:
+    """PEFT's LoRA on some linear layers.
+
+    targets   ends of their names; PEFT's own choice for the model when None (queries and values, mostly)
+    """
+    chosen = None if targets is None else list(targets)
+    return _adapted(backbone, classes, _peft().LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=chosen))
 
 
 def ia3(
-    backbone: nn.Module, classes: int, *, targets: tuple[str, ...] = ("key", "value", "output.dense"),
-    feedforward: tuple[str, ...] = ("output.dense",),
-) -> Classifier:  # fmt: skip
-    """PEFT's IA3: learned scales on keys, values and the feed-forward."""
-    peft = _peft()
-    config = peft.IA3Config(target_modules=list(targets), feedforward_modules=list(feedforward))
-    return _adapted(backbone, classes, config)
+    backbone: nn.Module, classes: int | None, *, targets: Sequence[str] | None = None,
+    feedforward: Sequence[str] | None = None,
+) -> nn.Module:  # fmt: skip
+    """PEFT's IA3: learned scales on keys, values and the feed-forward; which, PEFT chooses when None."""
+    chosen, inner = (None if names is None else list(names) for names in (targets, feedforward))
+    return _adapted(backbone, classes, _peft().IA3Config(target_modules=chosen, feedforward_modules=inner))
 
 
-def _adapted(backbone: nn.Module, classes: int, config: Any) -> Classifier:
-    width = only_stack(backbone).width
-    return Classifier(_peft().get_peft_model(freeze(backbone), config), width, classes)
+def _adapted(backbone: nn.Module, classes: int | None, config: Any) -> nn.Module:
+    try:
+        return _headed(backbone, _peft().get_peft_model(freeze(backbone), config), classes)
+    except ValueError as error:
+        raise InputError(f"PEFT cannot adapt {type(backbone).__name__} unasked: {error}") from error
+
+
+def _headed(backbone: nn.Module, tuned: nn.Module, classes: int | None) -> nn.Module:
+    """The model itself where it has a head; its own classifier is trained with it."""
+    if classes is not None:
+        return Classifier(tuned, only_stack(backbone).width, classes)
+    own = set(own_head(backbone))
+    for name, parameter in backbone.named_parameters():
+        if name in own:
+            parameter.requires_grad_(True)
+    return tuned
 
 
 def _peft() -> Any:

@@ -34,6 +34,7 @@ class Commands(click.Group):
         "systems": "List all systems, or show one.",
         "claims": "Reproduce the papers' claims: list, run, report.",
         "bench": "Run the benchmarks that ship with mnemic.",
+        "footprint": "Show what a training step takes, before anything is trained.",
         "demo": "Remember a conversation and ask about it.",
         "completion": "Print the completion script of a shell.",
     }
