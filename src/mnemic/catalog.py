@@ -245,7 +245,8 @@ SYSTEMS: tuple[System, ...] = (
            "learned queries summarise frozen layers better than pooling, with nothing saved in the backbone"),
     System("mobiletl", "arXiv:2212.03246", 2022, "footprint",
            "MobileTL: On-device Transfer Learning with Inverted Residual Blocks",
-           "inverted residual blocks tune in about half the bytes at the same accuracy"),
+           "inverted residual blocks tune in about half the bytes at the same accuracy",
+           state="built", part="MobileTL", extra="torch"),
     System("greenformers", "arXiv:2108.10808", 2021, "footprint",
            "Greenformers: Improving Computation and Memory Efficiency in Transformer Models via Low-Rank "
            "Approximation",

@@ -124,3 +124,25 @@ def with_data() -> None:
             data.path(name)
         except DataMissing as error:
             pytest.skip(str(error))
+
+
+def test_footprint() -> None:
+    pytest.importorskip("torch", reason="torch is not installed: pip install torch")
+    try:
+        data.path("trec", "train"), data.path("minilm", "weights")
+    except DataMissing as error:
+        pytest.skip(str(error))
+    words = ("--tasks", "trec", "--only", "linear probe", "--seeds", 1, "--epochs", 2, "--train", 96,
+             "--rounds", 1)  # fmt: skip
+    [row] = run("footprint", *words, OMP_NUM_THREADS="1")["trec"]
+    assert row["trainable"] == (384 + 1) * 6
+    assert row["saved"] < row["step_bytes"] < row["peak"]
+    assert 0.3 < row["accuracy"] <= 1
+    assert 0 < row["step_ratio"] < 1
+
+
+def test_footprint_names_the_arms_there_are() -> None:
+    pytest.importorskip("torch", reason="torch is not installed: pip install torch")
+    done = subprocess.run([sys.executable, BENCHMARKS / "footprint.py", "--tasks", "trec", "--only", "magic"],
+                          capture_output=True, text=True)  # fmt: skip
+    assert (done.returncode, "trec has linear probe, all-layer probe, full" in done.stderr) == (2, True)

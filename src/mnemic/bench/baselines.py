@@ -1,7 +1,8 @@
 """What tuning in few bytes is compared with: probes, full fine-tuning, BitFit, LoRA and IA3 (both PEFT's own).
 
-Each takes a text encoder that returns a last hidden state [b t d] and gives a module that is trained and asked like
-any system of the level: model(**batch) -> logits, and loss when the batch has labels.
+Each takes an encoder that returns a last hidden state [b t d], or a network of mnemic.nets that returns pooled
+features [b d], and gives a module that is trained and asked like any system of the level: model(**batch) -> logits,
+and loss when the batch has labels.
 """
 
 from __future__ import annotations
@@ -21,31 +22,38 @@ from mnemic.footprint._tuned import freeze
 
 
 class Classifier(nn.Module):
-    """An encoder and a linear classifier on the mean of its tokens."""
+    """An encoder and a linear classifier on the mean of its tokens, or on its pooled features."""
 
     def __init__(self, backbone: nn.Module, width: int, classes: int) -> None:
         super().__init__()
         self.backbone, self.head = backbone, PooledHead(width, classes)
 
     def forward(self, labels: Tensor | None = None, **batch: Any) -> Output:
-        hidden = self.backbone(**batch).last_hidden_state  # [b t d]
+        found = self.backbone(**batch)
+        hidden = found.unsqueeze(1) if isinstance(found, Tensor) else found.last_hidden_state  # [b t d]
         return output(self.head(hidden, padding_mask(batch)), labels)
 
 
 class Probe(nn.Module):
-    """A linear classifier on a frozen encoder: the mean of the last layer, or the means of all layers side by side.
+    """A linear classifier on a frozen encoder: the last layer, or all layers side by side.
 
-    layers   "last", or "all": H_0 ... H_N, each mean scaled to length 1 (Head2Toe's features, without its selection)
+    layers   "last": the mean of the last layer's tokens, the pooled features of a network of mnemic.nets. "all":
+             the means of H_0 ... H_N (of every stage's map), each scaled to length 1 (Head2Toe's features, without
+             its selection)
     """
 
     def __init__(self, backbone: nn.Module, classes: int, *, layers: str = "last") -> None:
         super().__init__()
         self.backbone, self.layers = freeze(backbone), layers
-        stack = only_stack(backbone)
-        self._frozen = Frozen(stack, self._keep)
         self._states: list[Tensor] = []
-        pieces = len(stack.layers) + 1 if layers == "all" else 1
-        self.head = nn.Linear(pieces * stack.width, classes)
+        net: Any = backbone
+        if hasattr(net, "features"):
+            widths = [*(net.blocks[end].pw2.out_channels for end in net.ends), net.width]
+        else:
+            stack = only_stack(backbone)
+            self._frozen = Frozen(stack, self._keep)
+            widths = [stack.width] * (len(stack.layers) + 1)
+        self.head = nn.Linear(sum(widths) if layers == "all" else widths[-1], classes)
 
     def train(self, mode: bool = True) -> Probe:
         super().train(mode)
@@ -53,16 +61,26 @@ class Probe(nn.Module):
         return self
 
     def forward(self, labels: Tensor | None = None, **batch: Any) -> Output:
-        self.backbone(**batch)
-        states, self._states = self._states, []
-        mask = padding_mask(batch)
-        means = [masked_mean(state, mask) for state in states]  # N+1 of [b d]
+        with torch.no_grad():
+            means = self._maps(**batch) if hasattr(self.backbone, "features") else self._layers(**batch)
         if self.layers == "all":
             return output(self.head(torch.cat([functional.normalize(mean, dim=-1) for mean in means], dim=-1)), labels)
         return output(self.head(means[-1]), labels)
 
+    def _layers(self, **batch: Any) -> list[Tensor]:
+        """N+1 of [b d]."""
+        self.backbone(**batch)
+        states, self._states = self._states, []
+        return [masked_mean(state, padding_mask(batch)) for state in states]
+
+    def _maps(self, pixel_values: Tensor) -> list[Tensor]:
+        """One [b c] per stage, and the pooled features."""
+        net: Any = self.backbone
+        maps = net.features(pixel_values)
+        return [*(each.mean((2, 3)) for each in maps), net.head(maps[-1]).mean((2, 3))]
+
     def _keep(self, trace: Trace) -> Tensor:
-        self._states = trace.states if self.layers == "all" else trace.states[-1:]
+        self._states = trace.states
         return trace.states[-1]
 
 
@@ -115,7 +133,7 @@ def _adapted(backbone: nn.Module, classes: int | None, config: Any) -> nn.Module
 def _headed(backbone: nn.Module, tuned: nn.Module, classes: int | None) -> nn.Module:
     """The model itself where it has a head; its own classifier is trained with it."""
     if classes is not None:
-        return Classifier(tuned, only_stack(backbone).width, classes)
+        return Classifier(tuned, getattr(backbone, "width", None) or only_stack(backbone).width, classes)
     own = set(own_head(backbone))
     for name, parameter in backbone.named_parameters():
         if name in own:
