@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from mnemic.errors import InputError, NotFound
 
 _FORMAT = "1"
+_REPACKED = ("absmax", "nested_absmax", "quant_map", "nested_quant_map", "quant_state")  # bitsandbytes packs the scales
+# of 4-bit weights anew when they first run on a CPU; the codes beside them stay and tell backbones apart
 _SAMPLE = 64  # values per tensor that a fingerprint looks at: enough to tell two trainings of one architecture apart
 
 
@@ -75,13 +77,17 @@ def read(path: Path) -> tuple[Header, dict[str, Tensor]]:
         raise InputError(f"the header of {path} cannot be read ({error!r}): save the part again.") from error
 
 
-def fingerprint(model: nn.Module) -> str:
+def fingerprint(model: nn.Module, *, without: Collection[str] = ()) -> str:
     """A digest of a model: names, shapes and types of its tensors, and some values of each.
 
     Two trainings of one architecture differ in it, and so do a backbone and its copy in other precision.
+
+    without   names of tensors that do not count
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
+        if name in without or any(f".weight.{part}" in name for part in _REPACKED):
+            continue
         if not isinstance(tensor, Tensor):  # quantized layers keep plain values here too
             digest.update(f"{name} {tensor}".encode())
             continue

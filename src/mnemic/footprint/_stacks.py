@@ -1,7 +1,8 @@
 """Where a model keeps its repeated layers: found by structure, whatever the classes are called.
 
-A stack is a ModuleList of layers of one class that turn hidden states [b t d] into hidden states of the same
-width; its host is the module that runs it and returns the last of them. BERT, ViT and Llama have one stack, T5 two.
+A stack is a ModuleList (in timm's models a Sequential) of layers of one class that turn hidden states [b t d] into
+hidden states of the same width; its host is the module that runs it and returns the last of them. BERT, ViT and
+Llama have one stack, T5 two.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Stack:
 
     name: str
     host: nn.Module
-    layers: nn.ModuleList
+    layers: nn.ModuleList | nn.Sequential
     width: int
 
 
@@ -68,7 +69,7 @@ def _found(module: nn.Module, path: str) -> Iterator[Stack]:
     for name, child in module.named_children():
         here = f"{path}.{name}" if path else name
         width = _width(child)
-        if isinstance(child, nn.ModuleList) and width is not None:
+        if isinstance(child, nn.ModuleList | nn.Sequential) and width is not None:
             yield Stack(here, module, child, width)
         else:
             yield from _found(child, here)
@@ -80,7 +81,9 @@ def _width(layers: nn.Module) -> int | None:
     A transformer layer reads the hidden states with several matrices (queries, keys, values, the first of the
     feed-forward) and gives them back with at least two (attention output, the last of the feed-forward).
     """
-    if not isinstance(layers, nn.ModuleList) or len(layers) == 0 or len({type(layer) for layer in layers}) > 1:
+    if not isinstance(layers, nn.ModuleList | nn.Sequential) or len({type(layer) for layer in layers}) != 1:
+        return None
+    if isinstance(layers, nn.Sequential) and len(layers) == 1:  # as likely a wrapper around a whole model
         return None
     shapes = [shape for shape in map(linear_shape, layers[0].modules()) if shape is not None]
     for width in dict.fromkeys(read for _, read in shapes):

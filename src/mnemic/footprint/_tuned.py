@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from mnemic.errors import BudgetError, InputError, MnemicError
@@ -30,7 +31,7 @@ class Tuned(nn.Module):
 
     def __init__(self, backbone: nn.Module, options: Mapping[str, Any]) -> None:
         super().__init__()
-        self.fingerprint = fingerprint(backbone)  # before anything is changed in it
+        self.fingerprint = self.identity(backbone, options)  # before anything is changed in it
         self.options = dict(options)
         self.backbone = freeze(backbone)
         self._awake: set[str] = set()  # names, not objects: they survive a deepcopy
@@ -43,13 +44,12 @@ class Tuned(nn.Module):
 
     def small_part(self) -> dict[str, Tensor]:
         """What `save` writes: every tensor of the state that is not the frozen backbone's."""
-        frozen = {name for name, parameter in self.backbone.named_parameters(prefix="backbone", remove_duplicate=False)
-                  if not parameter.requires_grad}  # fmt: skip
-        frozen |= {name for name, _ in self.backbone.named_buffers(prefix="backbone", remove_duplicate=False)}
-        return {
+        trained = {name for name, parameter in self.backbone.named_parameters(prefix="backbone", remove_duplicate=False)
+                   if parameter.requires_grad}  # fmt: skip
+        return {  # the state of layers in 8 or 4 bits has more names than parameters and buffers
             name: tensor
             for name, tensor in self.state_dict().items()
-            if name not in frozen and isinstance(tensor, Tensor)
+            if isinstance(tensor, Tensor) and (name in trained or not name.startswith("backbone."))
         }
 
     def save(self, path: str | Path) -> None:
@@ -65,18 +65,25 @@ class Tuned(nn.Module):
         header, tensors = read(Path(path))
         if header.method != cls.method:
             raise InputError(f"{path} holds a part of {header.method}, not of {cls.method}: load it with that.")
-        if header.backbone != fingerprint(backbone):
+        if header.backbone != (given := cls.identity(backbone, header.options)):
             raise InputError(
                 f"{path} was trained on another backbone than this {type(backbone).__name__} "
-                f"(fingerprint {header.backbone[:8]}, not {fingerprint(backbone)[:8]}): load the same weights in the "
+                f"(fingerprint {header.backbone[:8]}, not {given[:8]}): load the same weights in the "
                 "same precision."
             )
         model = cls.rebuilt(backbone, header.options)
         wanted = model.small_part()
         if wanted.keys() != tensors.keys() or any(wanted[name].shape != tensors[name].shape for name in wanted):
             raise InputError(f"{path} does not fit the options in its own header: it was changed after it was saved.")
-        model.load_state_dict(tensors, strict=False)
+        with torch.no_grad():
+            for name, tensor in wanted.items():  # no load_state_dict: layers in 8 bits refuse it
+                tensor.copy_(tensors[name])
         return model
+
+    @classmethod
+    def identity(cls, backbone: nn.Module, options: Mapping[str, Any]) -> str:
+        """What a file must find again: the backbone's fingerprint. A method that trains an adapter leaves that out."""
+        return fingerprint(backbone)
 
     @classmethod
     def rebuilt(cls, backbone: nn.Module, options: Mapping[str, Any]) -> Self:
