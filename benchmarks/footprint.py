@@ -86,11 +86,11 @@ def text_arms() -> Mapping[str, Arm]:
         "IA3": Arm(baselines.ia3, 1e-2),
     }
     return arms | _systems({
-        "LST r=8": ("lst", {"reduction": 8, "init": "magnitude"}, 3e-3),
-        "LST r=4": ("lst", {"reduction": 4, "init": "magnitude"}, 3e-3),
+        "LST r=8": ("lst", {"reduction": 8}, 3e-3),
+        "LST r=4": ("lst", {"reduction": 4}, 3e-3),
         "UniPT": ("unipt", {}, 1e-3),
         "S2A": ("s2a", {}, 3e-3),
-        "VQT": ("vqt", {}, 1e-2),
+        "VQT": ("vqt", {"pool": "mean"}, 1e-1),
         "Greenformers": ("greenformers", {}, 3e-4),
     })  # fmt: skip
 

@@ -254,7 +254,8 @@ SYSTEMS: tuple[System, ...] = (
     System("greenformers", "arXiv:2108.10808", 2021, "footprint",
            "Greenformers: Improving Computation and Memory Efficiency in Transformer Models via Low-Rank "
            "Approximation",
-           "low-rank layers cut bytes and time, and a start from SVD beats a random one"),
+           "low-rank layers cut bytes and time, and a start from SVD beats a random one",
+           state="built", part="Greenformer", extra="torch"),
     System("superpipeline", "arXiv:2410.08791", 2024, "footprint",
            "Superpipeline: A Universal Approach for Reducing GPU Memory Usage in Large Models",
            "layers moved in and out give the same output in less device memory"),

@@ -122,7 +122,7 @@ def test_options_stand_before_or_after_the_command(call: Callable[..., Any], lif
     assert (told["path"], told["space"], told["records"]) == (str(other), "work", 1)
     assert json.loads(call("stats", "--json").stdout)["path"] == str(life)
     assert json.loads(call("--db", other, "stats", "--db", life, "--json").stdout)["path"] == str(life)
-    assert call("systems", "lst", "--json", "--db", "unused").exit_code == 3
+    assert call("systems", "zero_infinity", "--json", "--db", "unused").exit_code == 3
 
 
 def test_json_before_a_nested_command(call: Callable[..., Any]) -> None:
@@ -137,7 +137,7 @@ def test_the_memory_of_the_person(call: Callable[..., Any]) -> None:
 
 
 def test_a_planned_system_exits_with_3(call: Callable[..., Any]) -> None:
-    result = call("systems", "lst")
+    result = call("systems", "zero_infinity")
     assert result.exit_code == 3
     assert result.stderr.startswith("mnemic: ")
 

@@ -7,6 +7,7 @@ and loss when the batch has labels.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -125,7 +126,9 @@ def ia3(
 
 def _adapted(backbone: nn.Module, classes: int | None, config: Any) -> nn.Module:
     try:
-        return _headed(backbone, _peft().get_peft_model(freeze(backbone), config), classes)
+        with warnings.catch_warnings():  # PEFT asks transformers in a way that the latter no longer likes
+            warnings.simplefilter("ignore", FutureWarning)
+            return _headed(backbone, _peft().get_peft_model(freeze(backbone), config), classes)
     except ValueError as error:
         raise InputError(f"PEFT cannot adapt {type(backbone).__name__} unasked: {error}") from error
 

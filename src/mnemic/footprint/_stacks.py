@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -56,11 +57,12 @@ def linear_shape(module: nn.Module) -> tuple[int, int] | None:
 
     transformers' Conv1D keeps [in, out] and calls its output nf.
     """
-    if hasattr(module, "in_features") and hasattr(module, "out_features"):
-        return int(module.out_features), int(module.in_features)
-    weight = getattr(module, "weight", None)
-    if hasattr(module, "nf") and weight is not None and weight.dim() == 2:
-        return int(module.nf), int(weight.shape[0])
+    layer: Any = module
+    if hasattr(layer, "in_features") and hasattr(layer, "out_features"):
+        return int(layer.out_features), int(layer.in_features)
+    weight = getattr(layer, "weight", None)
+    if hasattr(layer, "nf") and weight is not None and weight.dim() == 2:
+        return int(layer.nf), int(weight.shape[0])
     return None
 
 
