@@ -56,6 +56,8 @@ def test_the_examples_of_a_file_run_and_print_what_it_shows(
         {"__name__": "__main__"},
         {**os.environ, "PYTHON": sys.executable},
     )
+    if "import torch\n" in text:
+        pytest.importorskip("torch", reason="torch is not installed: pip install torch")
     printed, end = None, 0  # what the block before printed, and where that one ended
     for block in BLOCK.finditer(text):
         indent, language, code = block.groups()

@@ -17,7 +17,7 @@ from mnemic.claims._checks import gain_interval
 from mnemic.claims._claim import pooled
 from mnemic.claims._table import columns, number, rows, verdict
 from mnemic.errors import InputError, NotFound
-from mnemic.meter import Used
+from mnemic.meter import TrainingUsed, Used
 
 PLAIN = Point("plain", Used(100, "bytes", {"weights": 80}), 0.5, extra={"ms": 2.0}, each=(0.0, 1.0, 0.0, 1.0))
 IDEA = Point("idea", Used(50, "bytes", {"weights": 20}), 0.75, extra={"ms": 4.0}, each=(1.0, 1.0, 0.0, 1.0))
@@ -274,3 +274,14 @@ def test_report_shows_what_does_not_hold(built: str, tmp_path: Path, monkeypatch
 def test_report_of_nothing_says_what_is_missing(built: str, tmp_path: Path) -> None:
     page = claims.report(tmp_path, tmp_path / "CLAIMS.md").read_text()
     assert f"Built, not measured yet: {', '.join(catalog.ready())}." in page
+
+
+def test_a_result_keeps_no_modules(built: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured_by_module(scale: Scale, seed: int, *, sabotage: bool = False) -> Claim:
+        used = TrainingUsed(7, "bytes", {"saved": 7}, {"encoder.layer.0": {"saved": 7}})
+        return Claim("c", [Point("plain", used, 0.5), Point("idea", used, 0.9)], better("idea", than="plain"))
+
+    monkeypatch.setattr(sys.modules["mnemic.claims.made_up"], "run", measured_by_module)
+    file = claims.run(built).write(tmp_path)
+    assert claims.Result.read(file).claim.points[0].used == Used(7, "bytes", {"saved": 7})
+    assert "encoder" not in file.read_text()

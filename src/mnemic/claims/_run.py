@@ -47,7 +47,8 @@ class Result:
     def as_json(self) -> dict[str, Any]:
         """Plain data; `Result.of_json` reads it back. The points' `each` is left out: verdicts keep its interval."""
         claim = self.claim
-        points = [asdict(replace(point, extra=dict(point.extra), each=())) for point in claim.points]
+        points = [asdict(replace(point, used=_plain(point.used), extra=dict(point.extra), each=()))
+                  for point in claim.points]  # fmt: skip
         return {
             "slug": self.slug, "scale": self.scale, "seeds": list(self.seeds), "sabotage": self.sabotage,
             "stands": claim.stands, "date": self.date, "seconds": round(self.seconds, 1),
@@ -85,6 +86,11 @@ class Result:
             return cls.of_json(json.loads(file.read_text(encoding="utf-8")))
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{file}: not the result of a claim ({error!r}): run the claim again.") from None
+
+
+def _plain(used: Used) -> Used:
+    """Amount and parts alone: what a training step keeps module by module would fill the file."""
+    return Used(used.amount, used.unit, used.parts)
 
 
 def run(
