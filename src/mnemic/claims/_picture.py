@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mnemic.claims._run import Result
 
 _WIDE = 20  # from this ratio between most and least on, memory is drawn in powers of ten
+_MANY = 6  # from so many arms on, names beside the marks would lie on each other: they go into a legend
 
 
 def picture(result: Result, file: Path) -> Path:
@@ -23,27 +24,34 @@ def picture(result: Result, file: Path) -> Path:
     except ModuleNotFoundError:
         raise MissingExtra("the picture of a claim", "plot") from None
     claim = result.claim
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    many = len(claim.names) >= _MANY
+    figure = Figure(figsize=(9.5 if many else 7, 4.5), layout="constrained")
     FigureCanvasAgg(figure)  # draws without a screen and leaves pyplot's global state alone
     axes = figure.add_subplot()
-    for name in claim.names:
-        _mark(axes, result, name)
+    for place, name in enumerate(claim.names):
+        _mark(axes, result, name, place if many else None)
     _axes(axes, result)
+    if many:
+        figure.legend(loc="outside right upper", fontsize=9)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=150, metadata={"Software": "mnemic"})
     return file
 
 
-def _mark(axes: Any, result: Result, name: str) -> None:
+def _mark(axes: Any, result: Result, name: str, place: int | None) -> None:
+    """One arm: named beside its mark, or told apart by the colour of its place in the legend."""
     claim = result.claim
     arm, ours = claim.arm(name), claim.arm().name == name
     amounts = [point.used.amount for point in claim.points if point.name == name]
     across = [[arm.used.amount - min(amounts)], [max(amounts) - arm.used.amount]]
+    colour = ("C3" if ours else "C0") if place is None else f"C{place % 10}"
+    mark = "*" if ours else "osD^v"[(place or 0) // 10 % 5]
     axes.errorbar(
         [arm.used.amount], [arm.quality], yerr=arm.spread or None, xerr=across if len(amounts) > 1 else None,
-        fmt="*" if ours else "o", markersize=14 if ours else 7, capsize=3, color="C3" if ours else "C0",
+        fmt=mark, markersize=14 if ours else 7, capsize=3, color=colour, label=None if place is None else name,
     )  # fmt: skip
-    axes.annotate(name, (arm.used.amount, arm.quality), xytext=(8, 6), textcoords="offset points", fontsize=9)
+    if place is None:
+        axes.annotate(name, (arm.used.amount, arm.quality), xytext=(8, 6), textcoords="offset points", fontsize=9)
 
 
 def _axes(axes: Any, result: Result) -> None:
