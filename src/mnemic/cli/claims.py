@@ -11,6 +11,7 @@ import click
 from mnemic import catalog
 from mnemic.claims import SCALES, Result, Scale, picture, report, run
 from mnemic.claims._table import tables
+from mnemic.cli.printing import console
 from mnemic.errors import MissingExtra
 
 RESULTS = Path("results/claims")
@@ -30,13 +31,12 @@ def list_claims(folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("system", "state", "claim", "measured")
     for row in rows:
         table.add_row(*row.values(), style=_style(row["measured"]))
-    Console().print(table)
+    console().print(table)
 
 
 @claims.command("run")
@@ -53,9 +53,7 @@ def run_one(slug: str, scale: Scale, seeds: tuple[int, ...], sabotage: bool, out
     if as_json:
         click.echo(json.dumps(result.as_json(), ensure_ascii=False))
     else:
-        from rich.console import Console
-
-        Console().print(tables(result))
+        console().print(tables(result))
         click.echo("\n".join(str(file) for file in files))
     if result.claim.stands == sabotage:
         raise click.exceptions.Exit(1)
