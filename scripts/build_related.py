@@ -1,7 +1,7 @@
 """Make the table of related words that hybrid recall reads: src/mnemic/recall/related.npz, about 1 MB.
 
-python -m venv /tmp/build && /tmp/build/bin/pip install . pyspellchecker==0.9.1
-/tmp/build/bin/python scripts/build_related.py
+python -m venv build-env && build-env/bin/pip install . pyspellchecker==0.9.1
+build-env/bin/python scripts/build_related.py
 
 Which English words exist and how common they are comes from the word list of pyspellchecker (MIT). How near
 two of them are is the cosine of their vectors from the embedder that ships inside. Words of one stem are one
