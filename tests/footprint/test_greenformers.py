@@ -299,3 +299,28 @@ def test_data_and_ranks_that_do_not_fit():
         Greenformer(bert(), classes=3, rank=500)
     with pytest.raises(InputError, match="no layer that can be factorised"):
         auto_fact(bert(), {"nothing": 3})
+
+
+def test_each_rank_goes_where_it_keeps_most() -> None:
+    # shares of energy .5 .3 .1 .1 and .4 .35 .15 .1: one rank each, then .35 to b, .3 to a, .15 to b
+    model = nn.ModuleDict({"a": nn.Linear(10, 10, bias=False), "b": nn.Linear(10, 10, bias=False)})
+    for name, shares in (("a", [0.5, 0.3, 0.1, 0.1]), ("b", [0.4, 0.35, 0.15, 0.1])):
+        model[name].weight.data = torch.diag(torch.tensor(shares + [0.0] * 6).sqrt())
+    rank = 20 * 4  # bytes of one: (10 + 10) numbers
+    assert plan(model, f"{3 * rank} bytes") == {"a": 1, "b": 2}
+    assert plan(model, f"{4 * rank} bytes") == {"a": 2, "b": 2}
+    assert plan(model, f"{5 * rank} bytes") == {"a": 2, "b": 3}
+
+
+@pytest.mark.parametrize("materialise", [False, True])
+def test_padding_does_not_reach_linformer(materialise: bool) -> None:
+    torch.manual_seed(0)
+    attention = LinformerAttention(16, 2, max_length=8, k=3, materialise=materialise)
+    x, mask = torch.randn(2, 8, 16), torch.ones(2, 8)
+    mask[1, 5:] = 0
+    other = x.clone()
+    other[1, 5:] = 9.0
+    ours, theirs = attention(x, mask), attention(other, mask)
+    assert torch.allclose(ours[0], theirs[0])
+    assert torch.allclose(ours[1, :5], theirs[1, :5], atol=1e-6)
+    assert not torch.allclose(attention(x)[1, :5], attention(other)[1, :5])
