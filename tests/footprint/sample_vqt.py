@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+import sample
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,14 +13,8 @@ from torch.nn import functional
 from mnemic import catalog
 from mnemic.footprint.vqt import VQT
 
-_spec = importlib.util.spec_from_file_location("sample", Path(__file__).with_name("sample.py"))
-assert _spec is not None
-assert _spec.loader is not None
-_shared: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_shared)
 
-
-class Sample(_shared.Sample):  # type: ignore[misc]
+class Sample(sample.Sample):  # type: ignore[misc]
     """The small BERT that the whole level is tried on."""
 
     def __init__(self) -> None:

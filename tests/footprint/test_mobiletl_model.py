@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,12 @@ from mnemic.errors import BudgetError, InputError, MnemicError
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 nn = torch.nn
 
+import sample_mobiletl as sample  # noqa: E402
+
 from mnemic.footprint.mobiletl import MobileTL, ShiftNorm, SignAct, fit_budget, macs, memory_report, plan  # noqa: E402
 from mnemic.nets.efficientnet import efficientnet_lite0  # noqa: E402
 from mnemic.nets.mobilenet import mobilenet_v3  # noqa: E402
 
-_spec = importlib.util.spec_from_file_location("sample_mobiletl", Path(__file__).with_name("sample_mobiletl.py"))
-assert _spec is not None
-assert _spec.loader is not None
-sample: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(sample)
 tiny, batch = sample.tiny, sample.batch
 
 ORDINARY: dict[str, Any] = {"inner_norm": "full", "act_backward": "exact"}  # blocks as torch tunes them

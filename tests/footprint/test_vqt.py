@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 pytest.importorskip("transformers")
 
+import sample_vqt as sample  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -22,12 +21,6 @@ from mnemic.footprint.vqt.attention import Attended, Sloped, jacobian  # noqa: E
 from mnemic.footprint.vqt.head import PiecesHead  # noqa: E402
 from mnemic.footprint.vqt.streams import read  # noqa: E402
 from mnemic.meter import saved_bytes  # noqa: E402
-
-_spec = importlib.util.spec_from_file_location("sample_vqt", Path(__file__).with_name("sample_vqt.py"))
-assert _spec is not None
-assert _spec.loader is not None
-sample: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(sample)
 
 KEPT, MODELS, Batch = sample.KEPT, sample.MODELS, dict[str, Any]
 bert, vit, timm, llama, texts, images = (getattr(sample, name) for name in "bert vit timm llama texts images".split())

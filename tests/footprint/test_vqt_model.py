@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 pytest.importorskip("transformers")
 
+import sample_vqt as sample  # noqa: E402
 from torch import nn  # noqa: E402
 
 from mnemic.errors import InputError, MnemicError  # noqa: E402
 from mnemic.footprint.vqt import VQT, MultiTaskVQT, selection  # noqa: E402
-
-_spec = importlib.util.spec_from_file_location("sample_vqt", Path(__file__).with_name("sample_vqt.py"))
-assert _spec is not None
-assert _spec.loader is not None
-sample: Any = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(sample)
 
 KEPT, Batch = sample.KEPT, dict[str, Any]
 SMALL, bert, timm, texts, images = sample.SMALL, sample.bert, sample.timm, sample.texts, sample.images
