@@ -111,6 +111,7 @@ def test_a_budget_too_small_says_what_is_needed(call: Call, bert: Path) -> None:
         (["--set", "reduction=8"], 2, "does not take these options"),
         (["--set", "reduction"], 2, "is no pair"),
         (["--budget", "much"], 2, "cannot read the budget"),
+        (["--device", "banana"], 2, 'cannot measure on "banana"'),
     ],
 )
 def test_wrong_input(call: Call, bert: Path, words: list[str], code: int, says: str) -> None:
@@ -149,3 +150,28 @@ def test_models_with_heads_of_their_own(kind: str, tmp_path: Path) -> None:
     model = load_model(tmp_path)
     assert type(model).__name__ == kind
     assert training_bytes(model.requires_grad_(True), batch).parts["saved"] > 0
+
+
+@pytest.fixture
+def vit(tmp_path: Path) -> Path:
+    config = transformers.ViTConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+                                    image_size=16, patch_size=8, architectures=["ViTModel"])  # fmt: skip
+    config.save_pretrained(tmp_path / "vit")
+    return tmp_path / "vit"
+
+
+def test_lora_where_peft_has_no_choice_of_its_own_takes_all_linear_layers(call: Call, vit: Path) -> None:
+    rows = measured(call, vit, "--batch", "2x16")["rows"]
+    assert [row["refused"] for row in rows] == ["", "", ""]
+    assert rows[1]["parts"]["gradients"] < rows[2]["parts"]["gradients"]
+
+
+def test_images_of_a_size_that_the_model_does_not_take(call: Call, vit: Path) -> None:
+    out = call("footprint", vit, "--method", "readout", "--batch", "2x20", "--out", vit / "p.png")
+    assert (out.exit_code, "ViTModel cannot be run on a batch of 2x20" in out.stderr) == (2, True), out.output
+
+
+def test_a_configuration_that_cannot_be_built(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": -3}')
+    out = call("footprint", tmp_path, "--method", "readout")
+    assert (out.exit_code, "cannot be built" in out.stderr) == (2, True), out.output

@@ -75,7 +75,7 @@ def test_ctrl_c_keeps_what_was_reported(program: list[str], db: Path, tmp_path: 
     line = '{"text": "Message %d, which is about tea and about nothing else."}\n'
     chat.write_text("".join(line % n for n in range(40_000)))
     mnemic = subprocess.Popen([*program, "add", str(chat), "--db", str(db)], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True)  # fmt: skip
+                              stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c)  # fmt: skip
     _wait_for_records(db)
     mnemic.send_signal(signal.SIGINT)
     said, complaints = mnemic.communicate(timeout=60)
@@ -86,6 +86,11 @@ def test_ctrl_c_keeps_what_was_reported(program: list[str], db: Path, tmp_path: 
         kept = sum(1 for _ in memory.records())
     assert 0 < reported <= kept < 40_000
     assert process("check", "--db", db).returncode == 0
+
+
+def _heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores SIGINT, and so does all that it starts: the tests may run there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait_for_records(db: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -324,3 +326,41 @@ def test_padding_does_not_reach_linformer(materialise: bool) -> None:
     assert torch.allclose(ours[0], theirs[0])
     assert torch.allclose(ours[1, :5], theirs[1, :5], atol=1e-6)
     assert not torch.allclose(attention(x)[1, :5], attention(other)[1, :5])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [nn.Conv1d(6, 8, 3), nn.Conv2d(8, 12, 3, groups=2), nn.Conv3d(4, 6, 2), nn.Conv2d(6, 8, (3, 1), stride=2)],
+)
+def test_a_pair_looks_like_the_convolution_it_stands_for(source: nn.Module) -> None:
+    unit = auto_fact(source, break_even(source) - 2, "svd")
+    for name in ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"):
+        assert getattr(unit, name) == getattr(source, name)
+    x = torch.randn(2, unit.in_channels, *[7] * len(unit.kernel_size))
+    plain = getattr(nn.functional, f"conv{len(unit.kernel_size)}d")
+    own = plain(x, unit.weight, unit.decoder.bias, unit.stride, unit.padding, unit.dilation, unit.groups)
+    assert torch.allclose(unit(x), own, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["ViTForImageClassification", "MobileNetV2ForImageClassification",
+                                  "ResNetForImageClassification", "ConvNextForImageClassification"])  # fmt: skip
+def test_networks_of_images_run_and_train(kind: str, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    small: dict[str, dict[str, Any]] = {
+        "ViT": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "image_size": 32, "patch_size": 8},
+        "MobileNetV2": {"image_size": 32, "depth_multiplier": 0.35},
+        "ResNet": {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"},
+        "ConvNext": {"hidden_sizes": [16, 32], "depths": [1, 1], "num_stages": 2},
+    }  # fmt: skip
+    name = kind.removesuffix("ForImageClassification")
+    config = getattr(transformers, f"{name}Config")(**small[name])
+    torch.manual_seed(0)
+    backbone = getattr(transformers, kind)(config).eval()
+    batch = {"pixel_values": torch.randn(2, 3, 32, 32), "labels": torch.tensor([0, 1])}
+    model = Greenformer(copy.deepcopy(backbone), rank=0.5)
+    assert any(isinstance(module, CED) for module in model.modules())
+    model.train()(**batch)["loss"].backward()
+    model.save(tmp_path / "part.safetensors")
+    again = Greenformer.load(tmp_path / "part.safetensors", backbone)
+    assert torch.equal(again.eval()(**batch)["logits"], model.eval()(**batch)["logits"])

@@ -217,6 +217,15 @@ def test_networks_without_such_blocks_are_refused() -> None:
         MobileTL(nn.Linear(3, 4), classes=3)
 
 
+def test_a_vision_transformer_is_refused_whatever_size_it_takes() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ViTConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+                                    image_size=16, patch_size=8)  # fmt: skip
+    vit = transformers.ViTModel(config)
+    with pytest.raises(InputError, match="ViTModel cannot be run on one image of 128 x 128"):
+        MobileTL(vit, classes=3)
+
+
 def test_only_blocks_above_a_gap_count() -> None:
     net = nn.Sequential(Sequenced(3, 8, 8), Sequenced(8, 16, 8), conv_norm(8, 8, 3, act=nn.ReLU6), Sequenced(8, 16, 8))
     assert [block.name for block in plan(net).blocks] == ["3.conv"]

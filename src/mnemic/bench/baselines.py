@@ -109,10 +109,19 @@ def bitfit(backbone: nn.Module, classes: int | None) -> nn.Module:
 def lora(backbone: nn.Module, classes: int | None, *, rank: int = 8, targets: Sequence[str] | None = None) -> nn.Module:
     """PEFT's LoRA on some linear layers.
 
-    targets   ends of their names; PEFT's own choice for the model when None (queries and values, mostly)
+    targets   ends of their names; None: PEFT's own choice for the model (queries and values, mostly), all linear
+              layers where it has none
     """
-    chosen = None if targets is None else list(targets)
-    return _adapted(backbone, classes, _peft().LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=chosen))
+
+    def adapted(chosen: list[str] | str | None) -> nn.Module:
+        return _adapted(backbone, classes, _peft().LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=chosen))
+
+    if targets is not None:
+        return adapted(list(targets))
+    try:
+        return adapted(None)
+    except InputError:
+        return adapted("all-linear")
 
 
 def ia3(

@@ -62,7 +62,9 @@ def steps(
     classes  of the head that a bare encoder gets
     """
     system = tuned(method)
+    _check_device(device)
     batch = a_batch(load_config(folder), shape, classes, device)
+    _check_batch(load_model(folder, device), batch, shape)
 
     def ours() -> nn.Module:
         backbone, given = load_model(folder, device), _headed(folder, classes) | dict(options)
@@ -103,7 +105,7 @@ def load_model(folder: Path, device: str = "cpu") -> nn.Module:
     kind = next((getattr(transformers, name) for name in names if hasattr(transformers, name)), None)
     try:
         model: nn.Module = transformers.AutoModel.from_config(config) if kind is None else kind(config)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{folder} cannot be built: {str(error).splitlines()[0]}") from error
     return model.to(device)
 
@@ -125,6 +127,25 @@ def a_batch(config: Any, shape: Shape, classes: int, device: str) -> dict[str, A
 
 
 _CONVOLUTIONAL = ("resnet", "mobilenet_v1", "mobilenet_v2", "convnext", "efficientnet", "regnet")
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f'cannot measure on "{device}" ({str(error).splitlines()[0]}): use cpu, or cuda.') from error
+
+
+def _check_batch(model: nn.Module, batch: Mapping[str, Any], shape: Shape) -> None:
+    """The model itself must take the batch, before any method is tried on it."""
+    inputs = {name: value for name, value in batch.items() if name != "labels" or hasattr(model, "decoder")}
+    try:
+        with torch.no_grad():
+            model.eval()(**inputs)
+    except (ValueError, RuntimeError, IndexError, TypeError) as error:
+        raise InputError(
+            f"{type(model).__name__} cannot be run on a batch of {shape.size}x{shape.length}: {error}"
+        ) from error
 
 
 def _row(method: str, make: Callable[[], nn.Module], batch: Mapping[str, Any]) -> Row:

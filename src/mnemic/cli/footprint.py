@@ -44,7 +44,8 @@ def footprint(
         emit({"rows": [_plain(row) for row in rows], "picture": files})
     else:
         _print(rows, modules)
-        click.echo("\n".join(files))
+        for file in files:
+            click.echo(file)
     if rows[0].used is None:
         raise InputError(rows[0].refused)
 

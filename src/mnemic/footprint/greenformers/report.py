@@ -80,12 +80,7 @@ def macs(model: nn.Module, example: Any) -> int:
 def error(layer: Any, unit: LED | CED) -> float:
     """|W - D E| / |W| over all weights of the layer."""
     weight = matrices(layer).float()  # [g out in]
-    groups, out, _ = weight.shape
-    if isinstance(unit, LED):
-        product = unit.weight.detach().float()[None]
-    else:
-        decoder = unit.decoder.weight.detach().float().reshape(groups, out, -1)
-        product = decoder @ unit.encoder.weight.detach().float().reshape(groups, decoder.shape[-1], -1)
+    product = unit.weight.detach().float().reshape(weight.shape)
     return float((weight - product).norm() / weight.norm())
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 CONVS: dict[type[nn.Module], int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+_ASKED = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
 
 
 class LED(nn.Module):
@@ -47,9 +48,16 @@ class CED(nn.Module):
     encoder   [r in/g *kernel]
     """
 
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, ...]
+    groups: int
+
     def __init__(self, source: Any, decoder: Tensor, encoder: Tensor) -> None:
         super().__init__()
         kind, self.rank = type(source), encoder.shape[0]
+        for name in _ASKED:  # networks that pad by hand, or check their input, look at these
+            setattr(self, name, getattr(source, name))
         where = {"device": encoder.device, "dtype": encoder.dtype}
         self.encoder = kind(
             source.in_channels, self.rank, source.kernel_size, source.stride, source.padding, source.dilation,
@@ -62,6 +70,14 @@ class CED(nn.Module):
             self.decoder.weight.copy_(decoder.reshape(self.decoder.weight.shape))
             if source.bias is not None:
                 self.decoder.bias.copy_(source.bias)
+
+    @property
+    def weight(self) -> Tensor:
+        """The kernel that the pair stands for, [out in/g *kernel], worked out group by group."""
+        decoder = self.decoder.weight.reshape(self.groups, -1, self.rank // self.groups)  # [g out/g r/g]
+        encoder = self.encoder.weight.reshape(self.groups, self.rank // self.groups, -1)  # [g r/g in/g*kernel]
+        kernel: Tensor = (decoder @ encoder).reshape(-1, self.in_channels // self.groups, *self.kernel_size)
+        return kernel
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.decoder(self.encoder(x))

@@ -112,10 +112,16 @@ def traced(model: nn.Module) -> tuple[list[Event], object]:
     for name, module in model.named_modules():
         if _simple(module):
             hooks.append(module.register_forward_pre_hook(lambda m, args, name=name: _note(events, name, m, args)))
-    modes = [(module, module.training) for module in model.modules()]
+    modes, image = [(module, module.training) for module in model.modules()], grey(model)
     try:
         with torch.no_grad():
-            return events, model.eval()(grey(model))
+            return events, model.eval()(image)
+    except (ValueError, RuntimeError, TypeError) as error:  # a vision transformer wants one size, a text model ids
+        side = image.shape[-1]
+        raise InputError(
+            f"{type(model).__name__} cannot be run on one image of {side} x {side} ({str(error).splitlines()[0]}): "
+            "MobileTL tunes convolutional networks, which take images of any size."
+        ) from error
     finally:
         for module, training in modes:
             module.training = training
