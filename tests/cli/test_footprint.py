@@ -175,3 +175,25 @@ def test_a_configuration_that_cannot_be_built(call: Call, tmp_path: Path) -> Non
     (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": -3}')
     out = call("footprint", tmp_path, "--method", "readout")
     assert (out.exit_code, "cannot be built" in out.stderr) == (2, True), out.output
+
+
+def test_lora_on_a_convolutional_network_is_more_than_a_probe() -> None:
+    from mnemic.bench.baselines import lora
+
+    config = transformers.MobileNetV2Config(image_size=32, depth_multiplier=0.35, num_labels=3)
+    model = lora(transformers.MobileNetV2ForImageClassification(config), None)
+    adapted = {name.split(".lora_")[0] for name, p in model.named_parameters() if "lora_" in name and p.requires_grad}
+    assert len(adapted) > 30
+    assert any(p.requires_grad for name, p in model.named_parameters() if "classifier" in name)
+
+
+def test_peft_that_does_not_run_inside_a_model_is_a_row(call: Call, tmp_path: Path) -> None:
+    # its convolutions have no stride, which this network pads by
+    config = transformers.MobileNetV2Config(image_size=32, depth_multiplier=0.35,
+                                            architectures=["MobileNetV2ForImageClassification"])  # fmt: skip
+    config.save_pretrained(tmp_path)
+    out = call("footprint", tmp_path, "--method", "mobiletl", "--batch", "2x32", "--out", tmp_path / "p.png", "--json")
+    ours, lora, full = json.loads(out.stdout)["rows"]
+    assert (out.exit_code, lora["bytes"]) == (0, None), out.output
+    assert "PEFT's layers do not run inside this model" in lora["refused"]
+    assert ours["bytes"] < full["bytes"]

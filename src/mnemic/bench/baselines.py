@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from mnemic.errors import InputError, MissingExtra
 from mnemic.footprint._head import Output, PooledHead, masked_mean, output, own_head, padding_mask
-from mnemic.footprint._stacks import only_stack
+from mnemic.footprint._stacks import only_stack, stacks
 from mnemic.footprint._trace import Frozen, Trace
 from mnemic.footprint._tuned import freeze
 
@@ -109,8 +109,8 @@ def bitfit(backbone: nn.Module, classes: int | None) -> nn.Module:
 def lora(backbone: nn.Module, classes: int | None, *, rank: int = 8, targets: Sequence[str] | None = None) -> nn.Module:
     """PEFT's LoRA on some linear layers.
 
-    targets   ends of their names; None: PEFT's own choice for the model (queries and values, mostly), all linear
-              layers where it has none
+    targets   ends of their names; None: PEFT's own choice for the model (queries and values, mostly). Where it has
+              none: all linear layers of a transformer, all ungrouped convolutions of a convolutional network
     """
 
     def adapted(chosen: list[str] | str | None) -> nn.Module:
@@ -121,7 +121,16 @@ def lora(backbone: nn.Module, classes: int | None, *, rank: int = 8, targets: Se
     try:
         return adapted(None)
     except InputError:
-        return adapted("all-linear")
+        return adapted(_convolutions(backbone) or "all-linear")
+
+
+def _convolutions(backbone: nn.Module) -> list[str]:
+    """Names of the convolutions of a network that has no transformer layers; PEFT adapts those without groups."""
+    try:
+        stacks(backbone)
+    except InputError:
+        return [name for name, each in backbone.named_modules() if isinstance(each, nn.Conv2d) and each.groups == 1]
+    return []
 
 
 def ia3(

@@ -72,7 +72,7 @@ def steps(
         return model.to(device)
 
     yield _row(method, ours, batch)
-    yield _row(LORA, lambda: lora(load_model(folder, device), _classes(folder, classes)), batch)
+    yield _lora_row(folder, device, classes, batch)
     yield _row(FULL, lambda: full(load_model(folder, device), _classes(folder, classes)), batch)
 
 
@@ -133,7 +133,9 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f'cannot measure on "{device}" ({str(error).splitlines()[0]}): use cpu, or cuda.') from error
+        raise InputError(
+            f'cannot measure on "{device}" ({str(error).splitlines()[0]}): use a device that torch has here.'
+        ) from error
 
 
 def _check_batch(model: nn.Module, batch: Mapping[str, Any], shape: Shape) -> None:
@@ -157,6 +159,14 @@ def _row(method: str, make: Callable[[], nn.Module], batch: Mapping[str, Any]) -
     except InputError as error:
         return Row(method, None, {}, str(error))
     return Row(method, used, getattr(model, "options", {}))
+
+
+def _lora_row(folder: Path, device: str, classes: int, batch: Mapping[str, Any]) -> Row:
+    """PEFT's layers may lack what a network asks its own for: that is told, and the other rows are shown."""
+    try:
+        return _row(LORA, lambda: lora(load_model(folder, device), _classes(folder, classes)), batch)
+    except (AttributeError, ValueError, RuntimeError, TypeError) as error:
+        return Row(LORA, None, {}, f"PEFT's layers do not run inside this model: {error}")
 
 
 def _made(system: type[Tuned], given: Mapping[str, Any], backbone: nn.Module) -> Tuned:
