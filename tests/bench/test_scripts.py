@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -146,3 +147,25 @@ def test_footprint_names_the_arms_there_are() -> None:
     done = subprocess.run([sys.executable, BENCHMARKS / "footprint.py", "--tasks", "trec", "--only", "magic"],
                           capture_output=True, text=True)  # fmt: skip
     assert (done.returncode, "trec has linear probe, all-layer probe, full" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("task", ["trec", "sign_digits"])
+def test_every_arm_of_footprint_makes_a_step(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: pip install torch")
+    spec = importlib.util.spec_from_file_location("footprint_benchmark", BENCHMARKS / "footprint.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "footprint_benchmark", module)  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    for name, value in (("BATCH", 4), ("TOKENS", 8), ("PIXELS", 32)):
+        monkeypatch.setattr(module, name, value)
+    try:
+        made = {name: module.made(task, name, 0).train() for name in module.arms_of(task)}
+    except DataMissing as error:
+        pytest.skip(str(error))
+    batch = module.fixed_batch(task)
+    for name, model in made.items():
+        model(**batch)["loss"].backward()
+        moved = [p for p in model.parameters() if p.grad is not None and p.grad.abs().sum() > 0]
+        assert moved, name

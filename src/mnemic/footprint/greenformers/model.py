@@ -117,7 +117,7 @@ def _ranks(small: nn.Module, backbone: nn.Module) -> dict[str, int]:
 
 def _width(backbone: nn.Module) -> int:
     """Width of what a bare model gives: its stack's, or the number of features that it names."""
-    features = getattr(backbone, "num_features", None)
+    features = next((getattr(backbone, name) for name in ("num_features", "width") if hasattr(backbone, name)), None)
     sizes = getattr(getattr(backbone, "config", None), "hidden_sizes", None)
     if isinstance(features, int):
         return features
