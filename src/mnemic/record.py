@@ -129,11 +129,26 @@ class Outcome:
 
     state     added, unchanged (it was there), updated (its place in the source held another text), refused
     reason    why it was refused; empty otherwise
+    outcomes  what a writer made of the item: of each operation that it proposed, in order, then of each candidate that
+              it looked at and did not propose (refused, with the reason); empty where the item is one operation
     """
 
     state: Literal["added", "unchanged", "updated", "refused"]
     record: Record | None = None
     reason: str = ""
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a writer makes of one chunk.
+
+    operations  to be committed; the first one keeps the chunk itself, where the writer keeps it
+    refused     candidates that it looked at and did not propose, each with the reason
+    """
+
+    operations: tuple[Operation, ...] = ()
+    refused: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from mnemic.filter import Filter
 from mnemic.meter import Budget, Unit, Used
-from mnemic.record import Chunk, Edge, Eviction, Hit, Operation, Prompt, Record
+from mnemic.record import Chunk, Edge, Eviction, Hit, Operation, Outcome, Prompt, Proposal, Record
 
 if TYPE_CHECKING:
+    from mnemic.lm.exchange import Reply, Tool
     from mnemic.recall.corpus import Corpus
 
 Vectors = npt.NDArray[np.float32]
@@ -68,6 +69,14 @@ class Writer(Protocol):
     def name(self) -> str: ...
 
     def observe(self, chunk: Chunk, view: View) -> list[Operation]: ...
+
+
+@runtime_checkable
+class BatchWriter(Protocol):
+    """A writer that looks at the chunks of one call together: later ones know what was proposed for earlier ones."""
+
+    def observe_many(self, chunks: Sequence[Chunk], view: View) -> Sequence[Proposal | Outcome]:
+        """One proposal per chunk, in order; or the outcome of a chunk that is refused whole."""
 
 
 class Composer(Protocol):
@@ -123,6 +132,17 @@ class LanguageModel(Protocol):
 
     def count(self, text: str) -> int:
         """Tokens of the text in this model, or a close estimate when the model does not tell."""
+
+
+class ToolModel(LanguageModel, Protocol):
+    """A language model that can be offered tools; what it asks for stands in Reply.calls, and nothing is run.
+
+    Any other LanguageModel can be offered them too, in words: mnemic.lm.tools.complete_with.
+    """
+
+    def complete(self, messages: Sequence[Mapping[str, str]], *, max_tokens: int = 512,
+                 schema: Mapping[str, Any] | None = None, temperature: float = 0.0,
+                 tools: Sequence[Tool] = ()) -> Reply: ...  # fmt: skip
 
 
 class Completion(Protocol):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -23,61 +20,11 @@ FACT = {
     "required": ["city", "year"],
     "additionalProperties": False,
 }
-Behaviour = Callable[["Server", dict[str, Any], BaseHTTPRequestHandler], Any]
+Server = Any  # see conftest.py
 
 
 def said(text: Any, **more: Any) -> dict[str, Any]:
     return {"choices": [{"message": {"role": "assistant", "content": text}}], **more}
-
-
-class Quiet(ThreadingHTTPServer):
-    def handle_error(self, *args: Any) -> None:
-        """A client that has left is what some tests are about."""
-
-
-class Server:
-    """A chat server whose every answer is a function of the request: (status, text or JSON), or it writes itself."""
-
-    def __init__(self) -> None:
-        self.behave: Behaviour = lambda *_: (200, said("Lisbon."))
-        self.bodies: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                outer.bodies.append(body)
-                outer.headers.append({name.lower(): value for name, value in self.headers.items()})
-                answer = outer.behave(outer, body, self)
-                if answer is not None:
-                    outer.send(self, *answer)
-
-            def log_message(self, *args: Any) -> None: ...
-
-        self.http = Quiet(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    @staticmethod
-    def send(handler: BaseHTTPRequestHandler, status: int, body: Any) -> None:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        handler.send_response(status)
-        handler.send_header("content-length", str(len(data)))
-        handler.send_header("content-type", "text/html" if data.startswith(b"<") else "application/json")
-        handler.end_headers()
-        handler.wfile.write(data)
-
-    def model(self, **options: Any) -> ChatModel:
-        return ChatModel("tiny", base_url=self.url, **{"retries": 0, "timeout": 5.0, **options})
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
-    yield running
-    running.http.shutdown()
-    running.http.server_close()
 
 
 def test_a_good_server_is_believed(server: Server) -> None:
@@ -152,6 +99,51 @@ def test_a_busy_server_is_asked_again(server: Server) -> None:
     assert len(server.bodies) == 2
 
 
+def test_a_server_that_fails_twice_is_waited_for_longer_each_time(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)  # what the client waits between its tries
+    server.behave = lambda *_: (500, b"boom") if len(server.bodies) < 3 else (200, said("Lisbon."))
+    assert server.model(retries=2).complete(ASK).text == "Lisbon."
+    assert len(server.bodies) == 3
+    assert 0 < waits[0] < waits[1]
+
+
+def test_a_server_says_how_long_to_wait(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+
+    def busy(_: Server, __: Any, handler: Any) -> Any:
+        if len(server.bodies) > 2:
+            return 200, said("Lisbon.")
+        handler.send_response(429)
+        handler.send_header("retry-after", "7")
+        handler.send_header("content-length", "0")
+        handler.end_headers()
+        return None
+
+    server.behave = busy
+    assert server.model(retries=2).complete(ASK).text == "Lisbon."
+    assert waits == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422])
+def test_what_will_not_get_better_is_not_asked_again(server: Server, status: int) -> None:
+    server.behave = lambda *_: (status, b"no")
+    with pytest.raises(ModelError):
+        server.model(retries=5).complete(ASK)
+    assert len(server.bodies) == 1
+
+
+def test_after_the_last_try_the_failure_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    server.behave = lambda *_: (503, b"busy")
+    with pytest.raises(ModelError, match="status 503"):
+        server.model(retries=2).complete(ASK)
+    assert len(server.bodies) == 3
+
+
 def test_a_slow_server_is_left_after_the_timeout(server: Server) -> None:
     released = threading.Event()
 
@@ -168,7 +160,7 @@ def test_a_slow_server_is_left_after_the_timeout(server: Server) -> None:
 def test_a_server_that_trickles_is_left_too(server: Server) -> None:
     """A byte now and then keeps every read within its timeout."""
 
-    def trickle(_: Server, __: Any, handler: BaseHTTPRequestHandler) -> None:
+    def trickle(_: Server, __: Any, handler: Any) -> None:
         handler.send_response(200)
         handler.end_headers()
         try:
@@ -184,7 +176,7 @@ def test_a_server_that_trickles_is_left_too(server: Server) -> None:
 
 
 def test_an_answer_that_breaks_off_is_reported(server: Server) -> None:
-    def stop_halfway(_: Server, __: Any, handler: BaseHTTPRequestHandler) -> None:
+    def stop_halfway(_: Server, __: Any, handler: Any) -> None:
         handler.send_response(200)
         handler.send_header("content-length", "1000")
         handler.end_headers()

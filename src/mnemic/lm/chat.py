@@ -10,11 +10,21 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mnemic.errors import InputError, ModelError
-from mnemic.lm.exchange import Message, Reply, Request, estimate, estimate_messages
+from mnemic.lm.exchange import (
+    Message,
+    Reply,
+    Request,
+    Tool,
+    ToolCall,
+    estimate,
+    estimate_messages,
+    estimate_tools,
+)
 from mnemic.lm.schema import shown, valid_json
+from mnemic.lm.tools import calls_schema, checked_tools, read, told
 
 if TYPE_CHECKING:
     import openai
@@ -32,6 +42,7 @@ _COMPLAINTS = {
     "json_schema": "response_format",
     "temperature": "temperature",
     "seed": "seed",
+    "tool": "tools",
 }
 
 
@@ -42,10 +53,11 @@ class ChatModel:
     api_key    None for a server that wants none
     timeout    seconds to wait for an answer; a server that is busy or down is asked again, `retries` times
     seed       passed on; a server may honour it
+    tools      "server": as the server takes them, in words once it refuses them; "words": for one that ignores them
     """
 
     def __init__(self, model: str, *, base_url: str = OPENAI, api_key: str | None = None, timeout: float = 60.0,
-                 retries: int = 2, seed: int = 0) -> None:  # fmt: skip
+                 retries: int = 2, seed: int = 0, tools: Literal["server", "words"] = "server") -> None:  # fmt: skip
         if not base_url.startswith(("http://", "https://")):
             raise InputError(f'the server "{base_url}" is no URL: write it like http://localhost:8080/v1.')
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
@@ -53,17 +65,32 @@ class ChatModel:
         self.name, self.base_url = model, base_url.rstrip("/")
         self.timeout, self.retries, self.seed = timeout, retries, seed
         self._key = api_key or _NO_KEY
-        self._refused: set[str] = set()  # what this server has refused so far
+        self._refused = {"tools"} if tools == "words" else set()  # what this server has refused so far
         self._opening = threading.Lock()
         self._client: openai.OpenAI | None = None
 
-    def complete(self, messages: Sequence[Message], *, max_tokens: int = 512,
-                 schema: Mapping[str, Any] | None = None, temperature: float = 0.0) -> Reply:  # fmt: skip
+    def complete(self, messages: Sequence[Message], *, max_tokens: int = 512, schema: Mapping[str, Any] | None = None,
+                 temperature: float = 0.0, tools: Sequence[Tool] = ()) -> Reply:  # fmt: skip
         """Raises ModelError when the server is down, slow or answers something that is no answer.
 
         With a schema the text is JSON that keeps it. A server that refuses schemas, or ignores them, is told in
-        words and asked once more.
+        words and asked once more; one that refuses tools is told them in words, and answers JSON by schema.
         """
+        offered = checked_tools(tools, schema)
+        if not offered:
+            return self._by_schema(messages, max_tokens, schema, temperature)
+        try:
+            return self._ask(Request(tuple(messages), max_tokens, None, temperature, offered))
+        except _NoTools:
+            return read(self._by_schema(told(messages, offered), max_tokens, calls_schema(offered), temperature))
+
+    @property
+    def identity(self) -> str:
+        """What tells this model from others, where answers are kept (see mnemic.lm.cache)."""
+        return f"{self.name} at {self.base_url}"
+
+    def _by_schema(self, messages: Sequence[Message], max_tokens: int, schema: Mapping[str, Any] | None,
+                   temperature: float) -> Reply:  # fmt: skip
         request = Request(tuple(messages), max_tokens, schema, temperature)
         reply = self._ask(request)
         if schema is None:
@@ -97,9 +124,11 @@ class ChatModel:
 
     def _ask(self, request: Request, *, in_words: bool = False) -> Reply:
         while True:  # each round leaves out one thing more that the server refuses: at most four
+            if request.tools and "tools" in self._refused:
+                raise _NoTools
             body = self._body(request, in_words)
             try:
-                return self._reply(self._send(body), body["messages"])
+                return self._reply(self._send(body), body["messages"], request.tools)
             except _Refused as refusal:
                 self._give_up(str(refusal), body)
 
@@ -116,6 +145,12 @@ class ChatModel:
             else:
                 form = {"name": "answer", "schema": dict(request.schema)}
                 body["response_format"] = {"type": "json_schema", "json_schema": form}
+        if request.tools:
+            body["tools"] = [
+                {"type": "function",
+                 "function": {"name": tool.name, "description": tool.description, "parameters": dict(tool.schema)}}
+                for tool in request.tools
+            ]  # fmt: skip
         return body
 
     def _give_up(self, complaint: str, body: Mapping[str, Any]) -> None:
@@ -166,7 +201,7 @@ class ChatModel:
 
     def _status(self, status: int, said: str) -> ModelError | _Refused:
         at = f"the language model at {self.base_url}"
-        if status in _REFUSALS:
+        if status in _REFUSALS or (status in (500, 501) and "tools" in said):  # llama.cpp without --jinja says 500
             return _Refused(said)
         if status in (401, 403):
             return ModelError(f"{at} refused the key ({status}): set MNEMIC_LLM_API_KEY to one that it knows.")
@@ -179,14 +214,17 @@ class ChatModel:
             return ModelError(f"{at} is asked too much (429: {said}): wait a while, or raise your quota there.")
         return ModelError(f"{at} failed with status {status} ({said}): look into its log, or use another one.")
 
-    def _reply(self, data: bytes, messages: Sequence[Message]) -> Reply:
+    def _reply(self, data: bytes, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Reply:
         try:
             answer = json.loads(data)
             message = answer["choices"][0]["message"]
             text = message.get("content")
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             text, message = None, {}
-        if not isinstance(text, str) or not text.strip():
+        calls = self._calls(message.get("tool_calls") or []) if tools else ()
+        if calls and not isinstance(text, str):
+            text = ""
+        if not isinstance(text, str) or not (text.strip() or calls):
             said = message.get("refusal") or data.decode("utf-8", "replace")
             raise ModelError(
                 f"the language model at {self.base_url} sent no answer but {shown(str(said))}: check that "
@@ -194,8 +232,28 @@ class ChatModel:
             )
         prompt, completion = _counted(answer.get("usage"))
         if prompt and completion is not None:
-            return Reply(text, prompt, completion)
-        return Reply(text, estimate_messages(messages), estimate(text), measured=False)
+            return Reply(text, prompt, completion, calls=calls)
+        prompt, completion = estimate_messages(messages) + estimate_tools(tools), estimate(text)
+        completion += sum(estimate(json.dumps([call.name, dict(call.arguments)])) for call in calls)
+        return Reply(text, prompt, completion, measured=False, calls=calls)
+
+    def _calls(self, sent: Any) -> tuple[ToolCall, ...]:
+        """The calls of an answer; raises ModelError for what is none."""
+        calls = []
+        for call in sent if isinstance(sent, list) else [sent]:
+            try:
+                name, arguments = call["function"]["name"], call["function"].get("arguments")
+                if isinstance(arguments, str):
+                    arguments = json.loads(arguments) if arguments.strip() else {}
+                if not isinstance(name, str) or not isinstance(arguments or {}, dict):
+                    raise ValueError("no name or no object")
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                raise ModelError(
+                    f"{self.name} called a tool in a way that cannot be read ({shown(json.dumps(call))}): ask again, "
+                    'or open the model with tools="words".'
+                ) from None
+            calls.append(ToolCall(name, arguments or {}, str(call.get("id") or "")))
+        return tuple(calls)
 
     def _opened(self) -> openai.OpenAI:
         with self._opening:
@@ -208,6 +266,10 @@ class ChatModel:
                 client.organization = client.project = None  # it takes them from variables that are not ours
                 self._client = client
             return self._client
+
+
+class _NoTools(Exception):
+    """The server refuses tools: they have to be told in words."""
 
 
 class _Refused(Exception):

