@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
 from typing import Any, cast
 
 from mnemic import catalog
 from mnemic.errors import InputError
+from mnemic.revision import Deriver
 from mnemic.seams import Embedder, LanguageModel, Retriever, View, Writer
 
 RetrieverChoice = str | Retriever | Callable[[Any], Retriever]
@@ -19,7 +21,12 @@ RETRIEVERS = {
     "lexical": "mnemic.recall.lexical:Lexical",
     "hipporag2": "mnemic.store.hipporag2:HippoRAG2",
 }
-WRITERS = {"verbatim": "mnemic.writers:Verbatim"}
+WRITERS = {
+    "verbatim": "mnemic.writers:Verbatim",
+    "facts": "mnemic.writers.facts:open_facts",
+    "facts_local": "mnemic.writers.facts:open_local",
+}
+DERIVERS = {"rules": "mnemic.rules:derive", "facts": "mnemic.writers.facts.revising:derive"}
 
 
 def known_retriever(spec: RetrieverChoice) -> None:
@@ -38,12 +45,18 @@ def retriever(spec: RetrieverChoice, view: View) -> Retriever:
     return cast(Retriever, spec)
 
 
-def writer(spec: str | Writer) -> Writer:
-    """A writer by name; an object is taken as it is."""
+def writer(spec: str | Writer, memory: Any) -> Writer:
+    """A writer by name, made for a memory where it looks at one; an object is taken as it is."""
     if not isinstance(spec, str):
         return spec
-    made: Writer = _load(_dotted(spec, WRITERS, "writer"))()
+    make = _load(_dotted(spec, WRITERS, "writer"))
+    made: Writer = make(memory) if signature(make).parameters else make()
     return made
+
+
+def deriver(name: Any) -> Deriver | None:
+    """The deriver of a name that stands in a record; None for one that nothing here has."""
+    return cast(Deriver, _load(DERIVERS[name])) if isinstance(name, str) and name in DERIVERS else None
 
 
 def embedder(spec: str | Embedder | None) -> Embedder:

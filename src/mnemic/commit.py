@@ -1,13 +1,13 @@
 """From proposals to committed operations: the only way into a memory.
 
 Slow work first (checking, embedding, reading triples), then one short transaction that looks again at
-everything it relies on, writes all or nothing, marks what was derived as stale and keeps the budget.
+everything it relies on, writes all or nothing, revises what was derived (see revision.py) and keeps the budget.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import Any
@@ -22,10 +22,10 @@ from mnemic.meter import Budget
 from mnemic.moment import moment, now, shown
 from mnemic.recall.packed import pack
 from mnemic.record import Chunk, Edge, Operation, Outcome, Record
+from mnemic.revision import MEANING, Cascade, Deriver
 from mnemic.seams import Embedder, Enricher, Policy, View
 
-_MEANING = ("text", "time", "until")  # when one of these changes, what was derived from the record goes stale
-
+_TRIES = 5  # other processes may write while a cascade is worked out; then it is worked out again
 
 Read = tuple[str, str | None, str]  # what edges are read from
 
@@ -54,9 +54,10 @@ class Committer:
     """Commits operations to one space of a store."""
 
     def __init__(self, store: Store, space: str, embedder: Embedder, *, budget: Budget | None, policy: Policy,
-                 view: View, enricher: Enricher | None) -> None:  # fmt: skip
+                 view: View, enricher: Enricher | None, deriver: Callable[[Any], Deriver | None]) -> None:  # fmt: skip
         self.store, self.space, self.embedder = store, space, embedder
         self.budget, self.policy, self.view, self.enricher = budget, policy, view, enricher
+        self.deriver = deriver
 
     def commit(self, operations: Sequence[Operation], *, who: str, why: str, read_at: int | None = None,
                undoes: Mapping[int, int] | None = None) -> list[Outcome]:  # fmt: skip
@@ -68,27 +69,68 @@ class Committer:
         for word in (who, why):
             if not isinstance(word, str) or not encodable(word):
                 raise InputError(f"who and why of a change must be text, got {shown(word)}.")
-        steps = [self.resolve(operation) for operation in operations]
+        for _ in range(_TRIES):
+            outcomes = self._commit(operations, who, why, read_at, undoes or {})
+            if outcomes is not None:
+                return outcomes
+        raise Conflict("the memory keeps changing while this is being written; nothing was written, try again.")
+
+    def _commit(self, operations: Sequence[Operation], who: str, why: str, read_at: int | None,
+                undoes: Mapping[int, int]) -> list[Outcome] | None:  # fmt: skip
+        """One try; None when the memory changed after a cascade was worked out."""
+        position = self.store.position()
+        steps = list(self._resolved(operations))
+        cascade = Cascade(self.store, self.space, self.deriver).plan(steps)
+        together = [*operations, *cascade.operations]
+        windows, edges = self._prepared(list(self._resolved(together)))
+        with self.store.transaction() as db:
+            if read_at is not None and self.store.position() != read_at:
+                raise Conflict("the memory changed while the writer was looking at it; nothing was written, try again.")
+            if cascade.looked_at and self.store.position() != position:
+                return None
+            changes = Changes(self.store, db, self.space, who=who, why=why)
+            number = self.embedder_number(db) if windows else None
+            outcomes = []
+            for i, step in enumerate(self._resolved(together)):  # again: another process may have been faster
+                if i >= len(operations):
+                    changes.who = step.operation.who
+                data = _given(step, windows)
+                outcomes.append(_apply(changes, step, data, number, _edges(step, edges), undoes.get(i),
+                                       cascade.looked_at))  # fmt: skip
+            evicted = enforce(self.store, changes, self.budget, self.policy, self.view) if self.budget else set()
+        return [after_eviction(outcome, evicted) for outcome in outcomes[: len(operations)]]
+
+    def _prepared(self, steps: Sequence[Step]) -> tuple[dict[str, bytes], dict[Read, list[Edge]]]:
+        """The slow work: vectors of new texts, edges read from records."""
         records = [step.new for step in steps if step.new and (step.old is None or step.old.text != step.new.text)]
         windows = windows_of(self.embedder, [record.text for record in records])
         edges = self._enrich([step.new for step in steps if step.new and _to_be_read(step)])
         if windows and self.store.embedder() is None:
             _ = self.embedder.dimensions  # a server may have to be asked: now, not inside the transaction
-        with self.store.transaction() as db:
-            if read_at is not None and self.store.position() != read_at:
-                raise Conflict("the memory changed while the writer was looking at it; nothing was written, try again.")
-            changes = Changes(self.store, db, self.space, who=who, why=why)
-            number = self.embedder_number(db) if windows else None
-            outcomes = []
-            for i, step in enumerate(steps):
-                step = self.resolve(step.operation)  # another process may have been faster
-                new = step.new
-                data = windows.get(new.text) if new else None
-                if new and data is None and (step.old is None or step.old.text != new.text):
-                    raise Conflict("the memory changed while this was being written; nothing was written, try again.")
-                outcomes.append(_apply(changes, step, data, number, _edges(step, edges), (undoes or {}).get(i)))
-            evicted = enforce(self.store, changes, self.budget, self.policy, self.view) if self.budget else set()
-        return [after_eviction(outcome, evicted) for outcome in outcomes]
+        return windows, edges
+
+    def _resolved(self, operations: Sequence[Operation]) -> Iterator[Step]:
+        """The steps in order; what one makes, or was there under another id, those after it can name."""
+        made: dict[str, Record] = {}
+        names: dict[str, str] = {}
+        for operation in operations:
+            if not is_id(operation.target):
+                raise InputError(f"an operation names its record by an id, got {shown(operation.target)}.")
+            operation = _renamed(operation, names)
+            fresh = made.get(operation.target)
+            if (
+                fresh is not None
+                and operation.kind in ("update", "merge")
+                and not self.store.find(fresh.id, self.space)
+            ):
+                step = Step(operation, None, fresh, changed(fresh, operation.after or {}))
+            else:
+                step = self.resolve(operation)
+            if step.new is not None:
+                made[step.new.id] = step.new
+                if operation.kind == "insert" and operation.target not in ("", step.new.id):
+                    names[operation.target] = step.new.id
+            yield step
 
     def _enrich(self, records: Sequence[Record]) -> dict[Read, list[Edge]]:
         """Edges read from records, by what they were read from: ids may change when the steps are resolved again."""
@@ -168,6 +210,32 @@ def windows_of(embedder: Embedder, texts: Sequence[str]) -> dict[str, bytes]:
     return packed
 
 
+def _renamed(operation: Operation, names: Mapping[str, str]) -> Operation:
+    """An operation that names records by the ids they have: an insert may have found its record there already."""
+    if not names:
+        return operation
+
+    def known(id: Any) -> Any:
+        return names.get(id, id) if isinstance(id, str) else id  # what is no id is refused later, with a reason
+
+    after = dict(operation.after or {})
+    if isinstance(after.get("derived_from"), list | tuple):
+        after["derived_from"] = [known(id) for id in after["derived_from"]]
+    if isinstance(after.get("edge"), list | tuple) and len(after["edge"]) == 4:
+        head, relation, tail, weight = after["edge"]
+        after["edge"] = [known(head), relation, known(tail), weight]
+    return replace(operation, target=known(operation.target), after=after or operation.after)
+
+
+def _given(step: Step, windows: Mapping[str, bytes]) -> bytes | None:
+    """The vectors of a step's text; raises Conflict when they were not made because the step was another then."""
+    new = step.new
+    data = windows.get(new.text) if new else None
+    if new and data is None and (step.old is None or step.old.text != new.text):
+        raise Conflict("the memory changed while this was being written; nothing was written, try again.")
+    return data
+
+
 def _read_from(record: Record) -> Read:
     """All that an enricher reads edges from."""
     return record.text, record.speaker, dumps(dict(record.metadata))
@@ -190,29 +258,31 @@ def _edges(step: Step, read: Mapping[Read, list[Edge]]) -> list[Edge] | None:
 
 
 def _apply(changes: Changes, step: Step, windows: bytes | None, embedder: int | None, edges: Sequence[Edge] | None,
-           undoes: int | None) -> Outcome:  # fmt: skip
+           undoes: int | None, revised: Container[str]) -> Outcome:  # fmt: skip
+    """Write one step. What was derived from its record and is not `revised` by the call itself goes stale."""
     operation, n, old, new = step.operation, step.n, step.old, step.new
     if operation.kind in ("link", "unlink"):
         state = operation.after or operation.before or {}
         head, relation, tail, weight = state["edge"]
-        changes.link(Edge(head, relation, tail, weight), kind=operation.kind, undoes=undoes)
+        changes.link(Edge(head, relation, tail, weight), kind=operation.kind, undoes=undoes, why=operation.why or None)
         return Outcome("added" if operation.kind == "link" else "updated")
     if step.idle:
         return Outcome("unchanged", old)
     if new is None:
         assert n is not None
         assert old is not None
-        changes.delete(n, old, undoes=undoes)
-        changes.mark_stale([old.id], f"source {old.id} was forgotten")
+        changes.delete(n, old, undoes=undoes, why=operation.why or None)
+        changes.mark_stale([old.id], f"source {old.id} was forgotten", beside=revised)
         return Outcome("updated", old)
     if old is None or n is None:
-        changes.insert(new, windows, embedder, edges or (), undoes=undoes)
+        changes.insert(new, windows, embedder, edges or (), undoes=undoes, why=operation.why or None)
         return Outcome("added", new)
     kind = "merge" if operation.kind == "merge" else "update"
-    changes.update(n, old, new, windows, embedder, edges, kind=kind, undoes=undoes)  # type: ignore[arg-type]
-    if any(getattr(old, name) != getattr(new, name) for name in _MEANING):
+    changes.update(n, old, new, windows, embedder, edges, kind=kind, undoes=undoes,  # type: ignore[arg-type]
+                   why=operation.why or None)  # fmt: skip
+    if any(getattr(old, name) != getattr(new, name) for name in MEANING):
         verb = "ended" if new.until and not old.until else "corrected"
-        changes.mark_stale([old.id], f"source {old.id} was {verb}")
+        changes.mark_stale([old.id], f"source {old.id} was {verb}", beside=revised)
     return Outcome("updated", new)
 
 

@@ -270,7 +270,7 @@ class _Ingest:
         for reading in ready:
             if _mark(reading.path, None, quick=reading.mark) != reading.mark:
                 reading.mark = None  # it was written to meanwhile: the next run reads it again
-            elif reading.again and reading.whole and self.memory.writer.name == "verbatim":
+            elif reading.again and reading.whole and getattr(self.memory.writer, "keeps_chunks", False):
                 reading.counts["gone"] = self._drop_gone(reading)
         self.ledger.save([entry for reading in ready if (entry := reading.entry())])
         for reading in ready:

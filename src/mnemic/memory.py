@@ -30,11 +30,13 @@ from mnemic.errors import InputError
 from mnemic.filter import Filter, span
 from mnemic.limits import asked, checked_count, is_id
 from mnemic.meter import Budget, Unit, Used
-from mnemic.moment import Time, shown
+from mnemic.moment import Time, moment, now, shown
+from mnemic.observing import remember
 from mnemic.policies import open_policy
 from mnemic.recall.store_corpus import StoreCorpus
 from mnemic.record import Answer, Chunk, Edge, Hit, Operation, Outcome, Record
 from mnemic.reembed import embedder_for
+from mnemic.revision import Deriver, current_first, lineage, outdated, succession
 from mnemic.seams import Embedder, Enricher, LanguageModel, Policy, Retriever, Writer
 
 if TYPE_CHECKING:
@@ -52,11 +54,12 @@ class Memory:
     space      whose memory: spaces of one file do not see each other
     retriever  how to find: "hybrid", "dense", "lexical", "hipporag2", a class or function that makes one of the memory,
                or an object (seams.Retriever)
-    writer     how to remember: "verbatim", or an object (seams.Writer)
+    writer     how to remember: "verbatim", "facts", or an object (seams.Writer)
     policy     what leaves when the budget is full: "forgetting_curve", "recency", or an object (seams.Policy)
     budget     "50 MB" of file or "10000 records"; None keeps everything
     embedder   None for the one that made the file's vectors (the one that ships inside, for a new file)
     lm         language model for `ask`: None looks at MNEMIC_LLM_*; "local", "openai:NAME", or an object
+    derivers   name -> how a record that names it follows from its sources (mnemic.revision); "rules" is there
 
     Raises NotAMemory for a file of something else or of a newer version, EmbedderMismatch when the file's
     vectors were made by another embedder, InputError for a name that nothing has.
@@ -65,12 +68,14 @@ class Memory:
     def __init__(self, path: str | Path, *, space: str = "default", retriever: RetrieverChoice = "hybrid",
                  writer: str | Writer = "verbatim", policy: str | Policy = "forgetting_curve",
                  budget: Budget | str | None = None, embedder: str | Embedder | None = None,
-                 lm: str | LanguageModel | None = None) -> None:  # fmt: skip
+                 lm: str | LanguageModel | None = None,
+                 derivers: Mapping[str, Deriver] | None = None) -> None:  # fmt: skip
         if not space:
             raise InputError('a space needs a name: leave it out for "default".')
         self.path, self.space = str(path), space
         self.policy = open_policy(policy)
         self._writer_spec, self.retriever_spec, self.lm_spec = writer, retriever, lm
+        self._derivers = dict(derivers or {})
         choose.known_retriever(retriever)  # a wrong name is refused before a file is made
         self.store = Store(path)
         try:
@@ -96,7 +101,7 @@ class Memory:
 
     @cached_property
     def writer(self) -> Writer:
-        return choose.writer(self._writer_spec)
+        return choose.writer(self._writer_spec, self)
 
     @cached_property
     def retriever(self) -> Retriever:
@@ -137,7 +142,11 @@ class Memory:
     def _committer(self) -> Committer:
         enricher = self.retriever if isinstance(self.retriever, Enricher) else None
         return Committer(self.store, self.space, self.embedder, budget=self.budget, policy=self.policy, view=self,
-                         enricher=enricher)  # fmt: skip
+                         enricher=enricher, deriver=self.deriver)  # fmt: skip
+
+    def deriver(self, name: Any) -> Deriver | None:
+        """How a record that names this deriver follows from its sources; None when nothing here has the name."""
+        return self._derivers.get(name) or choose.deriver(name)
 
     # ---- remember
 
@@ -165,24 +174,7 @@ class Memory:
         """
         if isinstance(items, str | Mapping | Chunk) or not isinstance(items, Iterable):
             raise InputError(f"add_many takes a list of items, got {shown(items)}: `add` takes one text.")
-        chunks = [_chunk(item) for item in items]
-        read_at = self.position
-        planned = [self._observe(chunk) if isinstance(chunk, Chunk) else chunk for chunk in chunks]
-        operations = [operation for plan in planned if isinstance(plan, list) for operation in plan]
-        verbatim = self.writer.name == "verbatim"  # it reads nothing, so nothing it read can have changed
-        who = "person" if verbatim else f"writer:{self.writer.name}"
-        done = iter(self._committer.commit(operations, who=who, why=why, read_at=None if verbatim else read_at))
-        return [plan if isinstance(plan, Outcome) else _summary([next(done) for _ in plan]) for plan in planned]
-
-    def _observe(self, chunk: Chunk) -> list[Operation] | Outcome:
-        try:
-            operations = self.writer.observe(chunk, self)
-            for operation in operations:
-                if operation.kind == "insert":
-                    self._committer.resolve(operation)  # an item that cannot be kept is refused alone
-            return operations
-        except InputError as error:
-            return Outcome("refused", None, str(error))
+        return remember(list(items), self.writer, self, self._committer, why=why)
 
     def propose(
         self, operations: Sequence[Operation], *, who: str, why: str, read_at: int | None = None
@@ -206,9 +198,15 @@ class Memory:
 
         where   a Filter or a mapping, see Filter.of
         time    only what was true then: "2023-05", or ("2023-05", "2023-07-10") with both ends included
+
+        What is true now stands before what it replaced; `lineage` tells what that was.
         """
         checked_count("k", k)
-        hits = self.retriever.search(asked(query), k, Filter.of(where, time=time))
+        chosen = Filter.of(where, time=time)
+        hits = self.retriever.search(asked(query), k, chosen)
+        if outdated(hits, chosen):
+            more = self.retriever.search(asked(query), 2 * k, chosen)  # what is stale makes room for what is not
+            hits = current_first(self.store, self.space, more, chosen)[:k]
         if self.budget is not None and hits:
             note_access(self.store, [hit.record.id for hit in hits])
         return hits
@@ -238,11 +236,31 @@ class Memory:
     # ---- change
 
     def update(self, id: str, *, why: str = "update", **fields: Any) -> Record:
-        """Change fields of a record; what was derived from it goes stale when its text or time changes."""
+        """Change fields of a record (`until` ends it); what was derived from it is revised, see mnemic.revision."""
         operation = Operation("update", id, after=fields)
         outcome = self._committer.commit([operation], who="person", why=why)[0]
         assert outcome.record is not None
         return outcome.record
+
+    def supersede(self, id: str, text: str, *, time: Time | None = None, why: str = "supersede",
+                  **fields: Any) -> Record:  # fmt: skip
+        """Put a new record in the place of one that no longer holds: it ends, the new one begins and links to it.
+
+        time     when that was; now when not given
+        fields   further fields of the new record; kind, source, speaker and metadata are those of the old one
+
+        What was derived from the old record is revised in the same transaction. Returns the new record.
+        """
+        when = moment(time).text if time is not None else now().text
+        operations = succession(self.get(id), text, when, fields)
+        outcome = self._committer.commit(operations, who="person", why=why)[1]
+        if outcome.record is None or outcome.record.id != operations[1].target:
+            raise InputError(outcome.reason or f"the memory says this already: see record {outcome.record}.")
+        return outcome.record
+
+    def lineage(self, id: str) -> list[Record]:
+        """A record and those that it took the place of, newest first."""
+        return list(lineage(self.store, self.space, self.get(id)))
 
     def forget(self, id: str | None = None, *, where: Where = None, why: str = "forget") -> list[str]:
         """Let records go, by id or by filter; the log keeps them, `undo` brings them back. Returns their ids."""
@@ -275,7 +293,7 @@ class Memory:
         return Edge(head, relation, tail, weight)
 
     def undo(self, operation: int | Operation) -> list[Operation]:
-        """Take back one operation of the log, and the stale marks that it caused; returns what was done.
+        """Take back one operation of the log, and what it brought about in derived records; returns what was done.
 
         Raises InputError when a later operation changed the same record: undo that one first.
         """
@@ -388,19 +406,3 @@ class Memory:
         from mnemic.reembed import reembed
 
         return reembed(self, choose.embedder(embedder), batch=batch)
-
-
-def _chunk(item: Chunk | str | Mapping[str, Any]) -> Chunk | Outcome:
-    if isinstance(item, Chunk):
-        return item
-    try:
-        return Chunk(item) if isinstance(item, str) else Chunk(**item)
-    except TypeError as error:
-        return Outcome("refused", None, f"an item is a text or a mapping of Chunk's fields ({error}).")
-
-
-def _summary(outcomes: Sequence[Outcome]) -> Outcome:
-    """What became of one chunk, whose writer may have proposed several operations or none."""
-    if not outcomes:
-        return Outcome("unchanged", None, "the writer kept nothing of it")
-    return next((outcome for outcome in outcomes if outcome.state != "unchanged"), outcomes[0])

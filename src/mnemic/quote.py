@@ -60,6 +60,8 @@ def provenance(record: Record) -> str:
         parts.append(_field(record.source))
     if record.place:
         parts.append(_field(record.place))
+    if record.metadata.get("trust", "person") != "person":  # see mnemic.gate.trust
+        parts.append("untrusted")
     return ", ".join(parts)
 
 

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnemic.cli.failing import PARTIAL, STOPPED, USAGE, leave
-from mnemic.cli.options import Place, budget_option, embedder_option, key_value, memory_options, retriever_option
+from mnemic.cli.options import (
+    Place,
+    budget_option,
+    embedder_option,
+    key_value,
+    lm_option,
+    memory_options,
+    retriever_option,
+    writer_option,
+)
 from mnemic.cli.printing import counted, emit, one_line
 from mnemic.cli.progress import track
 from mnemic.errors import InputError
@@ -35,14 +44,16 @@ _STATES = ("added", "updated", "unchanged", "gone", "refused")
 @click.option("--episode", metavar="NAME", help="What the text happened together with: a session, a day.")
 @click.option("--kind", metavar="KIND", help="Kind of the text: episode (the default), fact, ...")
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="Kept with the text (may be repeated).")
+@writer_option
+@lm_option
 @embedder_option
 @retriever_option
 @budget_option
 @click.option("--policy", metavar="NAME", help="What leaves when the budget is full: forgetting_curve, recency.")
 @memory_options
-def add(paths: tuple[Path, ...], text: tuple[str, ...], metadata: tuple[str, ...], embedder: str | None,
-        retriever: str | None, budget: str | None, policy: str | None, place: Place, as_json: bool,
-        **fields: str | None) -> None:  # fmt: skip
+def add(paths: tuple[Path, ...], text: tuple[str, ...], metadata: tuple[str, ...], writer: str | None, lm: str | None,
+        embedder: str | None, retriever: str | None, budget: str | None, policy: str | None, place: Place,
+        as_json: bool, **fields: str | None) -> None:  # fmt: skip
     """Remember files and folders (PATH), the input ("-"), or a text (--text). What is there already is kept once.
 
     Stopped with Ctrl-C or worse, nothing that was reported as remembered is lost; the same command goes on where
@@ -57,7 +68,8 @@ def add(paths: tuple[Path, ...], text: tuple[str, ...], metadata: tuple[str, ...
         raise InputError("--time, --speaker, --source, --episode, --kind and --metadata go with --text or the input.")
     extra = dict(key_value(pair, "--metadata") for pair in metadata)
     done = Done()
-    with place.open(make=True, embedder=embedder, retriever=retriever, budget=budget, policy=policy) as memory:
+    with place.open(make=True, writer=writer, lm=lm, embedder=embedder, retriever=retriever, budget=budget,
+                    policy=policy) as memory:  # fmt: skip
         reports = memory.ingest(files) if files else None  # a path that does not exist is refused before all else
         _add_texts(memory, [{"text": each, "metadata": extra, **given} for each in texts], done)
         if reports is not None:

@@ -85,6 +85,10 @@ retriever_option = click.option(
     "--retriever", metavar="NAME", shell_complete=_complete_retriever,
     help="How to find: hybrid (the default), dense, lexical, hipporag2.",
 )  # fmt: skip
+writer_option = click.option(
+    "--writer", metavar="NAME",
+    help="How to remember: verbatim (the default), facts (a model's where one is configured), facts_local.",
+)  # fmt: skip
 embedder_option = click.option(
     "--embedder", metavar="NAME", help="Text to vectors, for a new file; a file keeps the one that it was made with."
 )

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
 from mnemic.db.rows import asks, delete_record, digest, dumps, insert_record, state_of, validity
@@ -112,23 +112,29 @@ class Changes:
         self.redact(id)
         return self._log("erase", id, None, None, found[0] if found else None)
 
-    def link(self, edge: Edge, *, kind: OperationKind = "link", undoes: int | None = None) -> Operation:
+    def link(self, edge: Edge, *, kind: OperationKind = "link", why: str | None = None,
+             undoes: int | None = None) -> Operation:  # fmt: skip
         """Write an edge between two records, or (kind "unlink") take it away."""
         state = {"edge": [edge.head, edge.relation, edge.tail, edge.weight]}
         if kind == "link":
             self._write_edges([replace(edge, source=None)])
-            return self._log("link", edge.head, None, state, undoes=undoes)
+            return self._log("link", edge.head, None, state, why=why, undoes=undoes)
         self.db.execute(
             "DELETE FROM edge WHERE n = (SELECT min(n) FROM edge WHERE space = ? AND head = ? AND relation = ? "
             "AND tail = ? AND source IS NULL)",
             (self.space, edge.head, edge.relation, edge.tail),
         )
-        return self._log("unlink", edge.head, state, None, undoes=undoes)
+        return self._log("unlink", edge.head, state, None, why=why, undoes=undoes)
 
-    def mark_stale(self, ids: Sequence[str], why: str) -> list[Operation]:
-        """Mark everything made from these records, directly or through others, as no longer to be trusted."""
+    def mark_stale(self, ids: Sequence[str], why: str, *, beside: Container[str] = ()) -> list[Operation]:
+        """Mark everything made from these records, directly or through others, as no longer to be trusted.
+
+        beside   ids of those that are revised in another way
+        """
         marked = []
         for id in self.store.derived(ids):
+            if id in beside:
+                continue
             found = self.store.find(id, self.space)
             if found is not None and found[1].stale is None:
                 n, record = found

@@ -17,22 +17,39 @@ _FIXED = ("id", "space", "written")
 def reversal(store: Store, space: str, n: int) -> list[tuple[Operation, int]]:
     """Operations that take operation n back, each with the n that it undoes.
 
-    The stale marks that n caused are taken back with it. Raises NotFound for an operation that is not in the
-    log, InputError for one that cannot be taken back, with the reason.
+    What n brought about in records made from its own is taken back with it, newest first. Raises NotFound for an
+    operation that is not in the log, InputError for one that cannot be taken back, with the reason.
     """
     operation = store.operation(n, space)
     if operation is None:
         raise NotFound(f"no operation {n} in the log of this space: `mnemic log` shows what there is.")
-    reverse = [(_reverse(store, space, operation), n)]
-    for mark in store.operations(space, after=n):
-        if mark.call != operation.call:
+    brought = [each for each in _call_of(store, space, operation) if each.who == "cascade" and each.n > n]
+    back = [(reverse, each.n) for each in reversed(brought) if (reverse := _cascaded(store, space, each))]
+    return [(_reverse(store, space, operation), n), *back]
+
+
+def _call_of(store: Store, space: str, operation: Operation) -> list[Operation]:
+    """The operations that were written together with one, itself left out if it came before."""
+    together = []
+    for each in store.operations(space, after=operation.n):
+        if each.call != operation.call:
             break
-        if mark.who == "cascade":
-            found = store.find(mark.target, space)
-            if found is not None and mark.after is not None and found[1].stale == mark.after.get("stale"):
-                before = (mark.before or {}).get("stale")
-                reverse.append((Operation("update", mark.target, after={"stale": before}), mark.n))
-    return reverse
+        together.append(each)
+    return together
+
+
+def _cascaded(store: Store, space: str, operation: Operation) -> Operation | None:
+    """What takes a part of a cascade back; None where its record has changed since and stays as it is."""
+    found = store.find(operation.target, space)
+    if operation.kind in ("link", "unlink"):
+        return _reverse(store, space, operation)
+    if found is None or operation.after is None:
+        return None
+    before, after = operation.before or {}, operation.after
+    if {**before, "stale": None} == {**after, "stale": None}:  # a stale mark alone: the rest may have changed since
+        stands = found[1].stale == after.get("stale")
+        return Operation("update", operation.target, after={"stale": before.get("stale")}) if stands else None
+    return _reverse(store, space, operation) if _same(found[1], after) else None
 
 
 def _reverse(store: Store, space: str, operation: Operation) -> Operation:
