@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from mnemic.cli.bench import BENCHMARKS
 from mnemic.errors import DataMissing
 
 
@@ -23,7 +26,13 @@ def locomo(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_list(call: Callable[..., Any]) -> None:
     assert "locomo" in call("bench").output
-    assert [row["name"] for row in json.loads(call("bench", "--json").stdout)] == ["locomo", "documents", "multihop"]
+    assert [row["name"] for row in json.loads(call("bench", "--json").stdout)] == list(BENCHMARKS)
+    assert call("bench", "list").output == call("bench").output
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_each_is_there(name: str) -> None:
+    assert callable(import_module(f"mnemic.bench.{name}").run)
 
 
 def test_run(call: Callable[..., Any], locomo: Any) -> None:
@@ -31,6 +40,32 @@ def test_run(call: Callable[..., Any], locomo: Any) -> None:
         {"method": "BM25", "recall@10": 0.5, "questions": 7}
     ]
     assert "0.500" in call("bench", "locomo").stdout
+    assert "0.500" in call("bench", "run", "locomo").stdout
+
+
+def test_methods_at_a_budget_are_written_and_drawn(call: Callable[..., Any], tmp_path: Path) -> None:
+    words = ("run", "revision", "--methods", "append,revision", "--limit", 6, "--seed", 1, "--budget", "150 tokens")
+    result = call("bench", *words, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    rows = json.loads((tmp_path / "out" / "revision.json").read_text())
+    assert [row["method"] for row in rows] == ["append", "revision"]
+    assert all(0 < row["tokens"] <= 150 < row["bytes"] for row in rows)
+    assert (tmp_path / "out" / "revision.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("locomo", "--budget", "100 tokens"), 2, "has no --budget"),
+        (("locomo", "--methods", "BM25"), 2, "has no --methods"),
+        (("revision", "--methods", "guessing"), 3, "there are append, newest"),
+        (("revision", "--budget", "plenty"), 2, "cannot read the budget"),
+    ],
+)
+def test_wrong_input(call: Callable[..., Any], words: tuple[str, ...], code: int, says: str) -> None:
+    result = call("bench", "run", *words)
+    assert result.exit_code == code
+    assert says in result.stderr
 
 
 def test_data_that_is_not_there(call: Callable[..., Any], locomo: Any) -> None:

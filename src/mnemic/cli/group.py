@@ -26,6 +26,7 @@ class Commands(click.Group):
         "erase": "Take a record's text out of everything, for good.",
         "undo": "Take back an operation of the log.",
         "check": "Check the file, or repair it.",
+        "audit": "Look for what is made up, stale, contradictory, double, junk.",
         "stats": "Show counts and sizes.",
         "export": "Write the memory as JSON lines.",
         "load": "Read what `export` wrote.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mnemic.data._rows import Dataset, File
 
+_ARIGRAPH = "https://raw.githubusercontent.com/AIRI-Institute/AriGraph/e884b76d7fa5185a3a8a55e5a67393b5a43f5ef2"
+
 ROWS = [
     Dataset(
         name="banking77",
@@ -369,6 +371,25 @@ ROWS = [
                     sha256="ac604908062bf05468a09cd242cf71091bbcfc68b49199cbd8318826af16d8db",
                 ),
             ),
+        },
+    ),
+    Dataset(
+        name="arigraph_logs",
+        about="runs of AriGraph's agent with GPT-4 in two TextWorld games: observations, triplets, graphs",
+        licence="MIT",
+        source="AIRI-Institute/AriGraph",
+        parts={
+            part: (
+                File(
+                    path=f"arigraph_logs/{part}_arigraph.txt",
+                    sha256=digest,
+                    url=f"{_ARIGRAPH}/logs/{part}_arigraph.txt",
+                ),
+            )
+            for part, digest in (
+                ("hunt", "879f642a44227de2db82c069b7bc3b41211d7822d6c6c2ef8ea3c4cf33aaec82"),
+                ("cook", "1947c754ddc1b22d124e3aee80f2d5e50be3904a2db7cecc10478f2eefefec5d"),
+            )
         },
     ),
 ]
