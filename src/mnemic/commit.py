@@ -112,25 +112,30 @@ class Committer:
     def _resolved(self, operations: Sequence[Operation]) -> Iterator[Step]:
         """The steps in order; what one makes, or was there under another id, those after it can name."""
         made: dict[str, Record] = {}
-        names: dict[str, str] = {}
+        names = self._names(operations)
         for operation in operations:
             if not is_id(operation.target):
                 raise InputError(f"an operation names its record by an id, got {shown(operation.target)}.")
             operation = _renamed(operation, names)
             fresh = made.get(operation.target)
-            if (
-                fresh is not None
-                and operation.kind in ("update", "merge")
-                and not self.store.find(fresh.id, self.space)
-            ):
+            changes = operation.kind in ("update", "merge")
+            if fresh is not None and changes and not self.store.find(fresh.id, self.space):
                 step = Step(operation, None, fresh, changed(fresh, operation.after or {}))
             else:
                 step = self.resolve(operation)
             if step.new is not None:
                 made[step.new.id] = step.new
-                if operation.kind == "insert" and operation.target not in ("", step.new.id):
-                    names[operation.target] = step.new.id
             yield step
+
+    def _names(self, operations: Sequence[Operation]) -> dict[str, str]:
+        """Ids that the call gives to what is there already -> their own, whichever operation comes first."""
+        names = {}
+        for operation in operations:
+            if operation.kind == "insert" and operation.target and is_id(operation.target):
+                there = self.resolve(operation).old
+                if there is not None and there.id != operation.target:
+                    names[operation.target] = there.id
+        return names
 
     def _enrich(self, records: Sequence[Record]) -> dict[Read, list[Edge]]:
         """Edges read from records, by what they were read from: ids may change when the steps are resolved again."""
@@ -224,7 +229,8 @@ def _renamed(operation: Operation, names: Mapping[str, str]) -> Operation:
     if isinstance(after.get("edge"), list | tuple) and len(after["edge"]) == 4:
         head, relation, tail, weight = after["edge"]
         after["edge"] = [known(head), relation, known(tail), weight]
-    return replace(operation, target=known(operation.target), after=after or operation.after)
+    target = operation.target if operation.kind == "insert" else known(operation.target)
+    return replace(operation, target=target, after=after or operation.after)
 
 
 def _given(step: Step, windows: Mapping[str, bytes]) -> bytes | None:

@@ -31,7 +31,7 @@ BENCHMARKS = {
     "writing": "What writers keep of a conversation: facts that are supported, junk, what is found again.",
     "halumem": "Where a memory goes wrong: extraction, update and answers scored apart. Generated lives.",
     "memory_agent_bench": "Four competencies: retrieval, learning, the whole of it, conflicts.",
-    "streams": "Streams of tasks: does experience make the next one easier?",
+    "streams": "Streams of tasks: does experience make the next one easier, at one memory budget?",
     "exploration": "Mazes played from memory: graph, history, summary, retrieval.",
     "cheatsheet": "Recorded runs of Dynamic Cheatsheet scored again; a stream with a scripted model.",
     "tools": "Right calls of APIs whose documentation misleads; the paper's table from its recorded predictions.",
