@@ -42,7 +42,7 @@ class System:
     year            when it first appeared
     level           the package it lives in
     claim           the headline that mnemic.claims.<slug> reproduces
-    unit            what a budget for it is given in; COUNTED says what is counted
+    unit            what a budget for it is given in; `counted` says of what
     state           built, or planned
     part            class or function that people use; the module itself when empty
     seam            where Memory takes it as a choice: retriever, writer, composer, policy; "" for none
@@ -62,6 +62,11 @@ class System:
     seam: Seam = ""
     extra: str = ""
     known_failures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> str:
+        """What is counted of it: that of its level, or tokens where its budget is of tokens."""
+        return COUNTED["context"] if self.unit == "tokens" else COUNTED[self.level]
 
     @property
     def module(self) -> str:
@@ -162,7 +167,9 @@ SYSTEMS: tuple[System, ...] = (
            "a writer trained on later answers keeps what will be asked, in the same space"),
     System("arigraph", "arXiv:2407.04363", 2024, "store",
            "AriGraph: Learning Knowledge Graph World Models with Episodic Memory for LLM Agents",
-           "a graph of facts tied to the observations behind them plans where history, retrieval and summary fail"),
+           "under one budget of tokens a graph of facts tied to their observations finds the way where history, summary "
+           "and retrieval do not",
+           unit="tokens", state="built", part="AriGraph"),
     System("robomemory", "arXiv:2508.01415", 2025, "store",
            "RoboMemory: A Brain-inspired Multi-memory Agentic Framework for Lifelong Learning in Physical Embodied "
            "Systems",
