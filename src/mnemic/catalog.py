@@ -136,7 +136,7 @@ SYSTEMS: tuple[System, ...] = (
     System("dynamic_cheatsheet", "arXiv:2504.07952", 2025, "context",
            "Dynamic Cheatsheet: Test-Time Learning with Adaptive Memory",
            "a text that the model rewrites after every question raises accuracy over a stream, without labels",
-           unit="tokens"),
+           unit="tokens", state="built", part="DynamicCheatsheet"),
     System("har_gui", "arXiv:2511.09127", 2025, "context",
            "History-Aware Reasoning for GUI Agents",
            "an agent trained to use its own history solves episodes that a stepwise one loses",
@@ -167,8 +167,8 @@ SYSTEMS: tuple[System, ...] = (
            "a writer trained on later answers keeps what will be asked, in the same space"),
     System("arigraph", "arXiv:2407.04363", 2024, "store",
            "AriGraph: Learning Knowledge Graph World Models with Episodic Memory for LLM Agents",
-           "under one budget of tokens a graph of facts tied to their observations finds the way where history, summary "
-           "and retrieval do not",
+           "under one budget of tokens a graph of facts tied to their observations finds the way where history, "
+           "summary and retrieval do not",
            unit="tokens", state="built", part="AriGraph"),
     System("robomemory", "arXiv:2508.01415", 2025, "store",
            "RoboMemory: A Brain-inspired Multi-memory Agentic Framework for Lifelong Learning in Physical Embodied "

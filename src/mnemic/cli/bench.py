@@ -33,7 +33,7 @@ BENCHMARKS = {
     "memory_agent_bench": "Four competencies: retrieval, learning, the whole of it, conflicts.",
     "streams": "Streams of tasks: does experience make the next one easier, at one memory budget?",
     "exploration": "Mazes played from memory: graph, history, summary, retrieval.",
-    "cheatsheet": "Recorded runs of Dynamic Cheatsheet scored again; a stream with a scripted model.",
+    "cheatsheet": "A stream of puzzles with and without a memory that the model rewrites.",
     "tools": "Right calls of APIs whose documentation misleads; the paper's table from its recorded predictions.",
 }
 RESULTS = Path("results/bench")
