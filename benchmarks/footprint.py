@@ -38,6 +38,7 @@ from mnemic.meter import peak_of, readable
 
 TASKS = ("trec", "sign_digits")
 BATCH, TOKENS, PIXELS = 32, 32, 96
+BN_MOMENTUM = 0.1  # torch's own; with EfficientNet's .01 the statistics lag far behind a hundred steps of training
 PICTURES = Path("results/footprint")
 
 
@@ -224,6 +225,9 @@ def made(task: str, name: str, seed: int) -> Any:
     from mnemic.nets.efficientnet import efficientnet_lite0
 
     backbone = minilm() if task in ("trec", "sst2") else efficientnet_lite0()
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = BN_MOMENTUM
     torch.manual_seed(seed)
     return arms_of(task)[name].make(backbone, CLASSES[task])
 

@@ -32,6 +32,7 @@ _ANSWERING = frozenset(
     """ok okay yes no yeah yep nope sure thanks thank hi hello hey bye goodbye lol haha hm hmm oh ah
     great cool nice wow please welcome right fine good alright""".split()
 )
+_NO_FACTS = {"a question", "small talk"}  # what the writer of facts says of a sentence that states nothing
 _LETTERS = 0.5  # share of letters and digits below which a text is noise
 _LONG_WORD = 60  # characters without a space that are no word of any language but data
 _ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
@@ -187,9 +188,9 @@ def _worthless(record: Record) -> str:
         return "it is mostly signs"
     if max((len(word) for word in text.split()), default=0) > _LONG_WORD and len(text.split()) < 3:
         return "it is data, not words"
-    parts = sentences(text)
-    if record.kind == "fact" and parts and all(idle(part) for part in parts):
-        return idle(parts[0])
+    reasons = {idle(part) for part in sentences(text)} if record.kind == "fact" else set()
+    if reasons and reasons <= _NO_FACTS:
+        return reasons.pop()
     if not record.episode and not set(words(text)) - _ANSWERING - STOPWORDS:  # within a session it is context
         return "it says nothing"
     return ""

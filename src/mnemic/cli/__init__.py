@@ -14,7 +14,8 @@ import click
 from mnemic import __version__
 from mnemic.cli.group import Commands
 
-_NESTED = ("list", "run", "report")  # subcommands of `claims` and `bench`
+# Subcommands of `claims`, `bench`, `mcp` and `access`.
+_NESTED = ("list", "run", "report", "install", "principal", "issue", "grant", "revoke")
 
 
 @click.group("mnemic", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

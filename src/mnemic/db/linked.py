@@ -87,7 +87,8 @@ def _read(store: Store, replay: Replay) -> Iterator[Difference]:
 def _unless_erased(store: Store, key: Key, newest: Newest, has: Links, replay: Replay) -> Iterator[Difference]:
     """What links to an erased record went with it, and the log of the others does not tell."""
     after = store.read("SELECT after FROM operation WHERE n = ?", (newest.n,))[0][0]
-    logged = json.loads(after).get("edges", []) if after else []
+    state = json.loads(after) if after else {}
+    logged = state.get("edges", []) if isinstance(state, dict) else []  # damage may have left anything
     left = [(key[0], *edge[:3], float(edge[3])) for edge in logged if not {edge[0], edge[2]} & replay.erased]
     if Counter(left) != has:
         yield Difference(key[1], Counter(left) - has, has - Counter(left))

@@ -8,6 +8,8 @@ vector      all windows of one record by one embedder, packed (see recall/packed
 words       full-text index over stemmed words, without a copy of the text
 access      how often and when a record was found; kept only while a budget needs it
 ledger      which files were added, with their fingerprints
+principal   who may use the memory through `mnemic serve`; token: how they show who they are; permission: what they may
+answered    what was answered to a request with an idempotency key, without any text of a record
 """
 
 from __future__ import annotations
@@ -75,7 +77,35 @@ CREATE TABLE ledger (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = [_VERSION_1]  # MIGRATIONS[v] takes a file of version v to version v + 1; never edit one that shipped
+# m numbers the operations of one space: n, of the whole file, would tell how much others write.
+_VERSION_2 = """
+ALTER TABLE operation ADD COLUMN m INTEGER;
+UPDATE operation SET m = numbered.m FROM (SELECT n, row_number() OVER (PARTITION BY space ORDER BY n) AS m
+    FROM operation) AS numbered WHERE operation.n = numbered.n;
+CREATE UNIQUE INDEX operation_space ON operation (space, m);
+CREATE TRIGGER operation_number AFTER INSERT ON operation BEGIN UPDATE operation
+    SET m = (SELECT coalesce(max(m), 0) + 1 FROM operation WHERE space = NEW.space) WHERE n = NEW.n; END;
+CREATE TABLE principal (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE token (
+    id TEXT PRIMARY KEY, principal TEXT NOT NULL, digest BLOB NOT NULL UNIQUE,
+    at TEXT NOT NULL, expires TEXT, revoked TEXT,
+    narrow INTEGER NOT NULL -- 1 when it may only what permission says of it, 0 when all that its principal may
+) WITHOUT ROWID;
+CREATE TABLE permission (
+    holder TEXT NOT NULL, -- a principal or a narrow token
+    space TEXT NOT NULL, rights TEXT NOT NULL, PRIMARY KEY (holder, space)
+) WITHOUT ROWID;
+CREATE TABLE answered (
+    key BLOB PRIMARY KEY, space TEXT NOT NULL, asked BLOB NOT NULL, at REAL NOT NULL,
+    done INTEGER NOT NULL, -- n of the newest operation once the request was carried out, in the same transaction
+    answer TEXT
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS = [
+    _VERSION_1,
+    _VERSION_2,
+]  # MIGRATIONS[v] takes a file of version v to version v + 1; never edit one that shipped
 
 
 def connect(path: str | Path) -> sqlite3.Connection:
