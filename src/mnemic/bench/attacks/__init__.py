@@ -114,10 +114,14 @@ def _attacked(attack: Attack, method: str, budget: Budget) -> Trial:
         if attack.prepare is not None:
             attack.prepare(world.memory, records)
         return _played(attack.kind, world, asked, method, budget)
-    writer = ObedientWriter()
-    world = World.fresh(Guarded(writer, trust=TRUST) if method in ("checked", "gated") else writer)
+    writer, guarded = ObedientWriter(), method in ("checked", "gated")
+    world = World.fresh(Guarded(writer, trust=TRUST)) if guarded else World.fresh()
     before, ids = world.trusted(), world.all_ids()
-    _planted(world, attack)
+    if guarded:
+        _planted(world, attack)
+    else:  # past the memory, which lets no writer by that it has not guarded
+        for chunk in attack.chunks:
+            world.memory.propose(writer.observe(chunk, world.memory), who="writer", why="unguarded")
     return Trial(attack.kind, tuple(harm(world, before, ids, (), marked=True)), True, 0, world.memory.used().amount)
 
 
