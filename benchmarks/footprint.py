@@ -115,7 +115,7 @@ def image_arms() -> Mapping[str, Arm]:
         "MobileTL k=3": ("mobiletl", {"top_blocks": 3}, 1e-3),
         "UniPT": ("unipt", {}, 1e-3),
         "S2A": ("s2a", {}, 3e-3),
-        "Greenformers": ("greenformers", {}, 1e-3),
+        "Greenformers": ("greenformers", {"train_backbone": True}, 3e-3),  # norms keep no statistics of other layers
     })  # fmt: skip
 
 

@@ -140,7 +140,9 @@ def test_gradients_of_the_module_are_those_of_the_equations() -> None:
         module.zero_grad()
         output.pow(2).sum().backward()
         grads.append([parameter.grad.clone() for parameter in module.parameters()])
-    assert all(torch.allclose(mine, other, rtol=1e-4, atol=1e-6) for mine, other in zip(*grads, strict=True))
+    # The gate's softmax is in float32: where summands cancel, its rounding is left, as large as they are.
+    rounding = 1e-6 * max(float(each.abs().max()) for each in grads[1])
+    assert all(torch.allclose(mine, other, rtol=1e-4, atol=rounding) for mine, other in zip(*grads, strict=True))
 
 
 def test_projection_keeps_its_input_alone() -> None:
@@ -290,10 +292,10 @@ def test_alignment_leaves_the_last_map_and_follows_its_size() -> None:
 
 def test_projection_of_a_map_is_a_convolution_and_batch_norm() -> None:
     torch.manual_seed(0)
-    shrink, conv, norm = BatchShrink(3, 4), nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)
+    shrink, conv, norm = (each.double() for each in (BatchShrink(3, 4), nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)))
     conv.weight.data, conv.bias.data = shrink.linear.weight.data[..., None, None], shrink.linear.bias.data
-    x = torch.randn(5, 3, 2, 2)
-    assert torch.allclose(shrink(x.flatten(2).mT), norm(conv(x)).flatten(2).mT, atol=1e-6)
+    x = torch.randn(5, 3, 2, 2, dtype=torch.float64)
+    assert torch.allclose(shrink(x.flatten(2).mT), norm(conv(x)).flatten(2).mT)
     assert torch.allclose(shrink.norm.running_var, norm.running_var)
 
 

@@ -189,6 +189,7 @@ def with_lora(backbone: Any) -> Any:
     return peft.get_peft_model(backbone, config)
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # PEFT asks for it by its old name
 def test_an_adapter_below_is_trained_along() -> None:
     model = made(with_lora(bert()), adapted=True)
     learned(model, texts())
@@ -207,6 +208,7 @@ def test_an_adapter_below_is_trained_along() -> None:
     assert (losses[0] - losses[1]) / 2e-2 == pytest.approx(gradient, rel=2e-2), name
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # PEFT asks for it by its old name
 def test_an_adapted_model_is_loaded_onto_a_fresh_adapter(tmp_path: Path) -> None:
     model = made(with_lora(bert()), adapted=True).eval()
     with torch.no_grad():
@@ -225,6 +227,7 @@ def test_an_adapted_model_is_loaded_onto_a_fresh_adapter(tmp_path: Path) -> None
         VQT.load(tmp_path / "task.safetensors", with_lora(bert(initializer_range=0.05)))
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # PEFT asks for it by its old name
 def test_prompts_below_are_read_too() -> None:
     peft = pytest.importorskip("peft")
     config = peft.PromptTuningConfig(task_type="FEATURE_EXTRACTION", num_virtual_tokens=3)

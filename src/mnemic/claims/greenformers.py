@@ -52,7 +52,7 @@ class Size:
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048)
 SIZES: Mapping[Scale, Size] = {
-    "smoke": Size(48, 1, 800, 16, (4, 12), (64, 2048), 48, 0),
+    "smoke": Size(48, 1, 800, 8, (4, 12), (64, 2048), 48, 0),
     "laptop": Size(128, 4, 800, 12, (8, 32, 48), LENGTHS, 384, 20),
     "full": Size(256, 4, 1300, 40, (16, 64, 96), LENGTHS, 768, 20),
 }  # fmt: skip

@@ -52,6 +52,14 @@ class Greenformer(Tuned):
                   or any(name.startswith(f"{unit}.") for unit in units))  # fmt: skip
         self.head = None if classes is None else PooledHead(_width(backbone), classes)
 
+    def train(self, mode: bool = True) -> Self:
+        """Train or evaluate. A backbone that is trained is trained whole: statistics that were taken before its layers
+        were factorised fit no more, and a network whose norms kept them would say the same of every input."""
+        super().train(mode)
+        if self.options["train_backbone"]:
+            self.backbone.train(mode)
+        return self
+
     def forward(self, **batch: Any) -> Any:
         """A Hugging Face batch: logits, and the loss when there are labels."""
         if self.training:
