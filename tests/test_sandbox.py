@@ -90,9 +90,24 @@ def test_files_outside_are_not_read_or_written(tmp_path: Path) -> None:
         f"print(open({str(secret)!r}).read())",
         f"open({str(secret)!r}, 'w')",
         f"import os; os.remove({str(secret)!r})",
+        f"import os; os.utime({str(secret)!r}, (0, 0))",
+        f"import os; os.rename({str(secret)!r}, 'mine')",
+        f"open('a', 'w'); import os; os.rename('a', {str(secret)!r})",
+        f"open('a', 'w'); import os; os.replace('a', {str(secret)!r})",
+        f"import sqlite3; sqlite3.connect(':memory:').execute('ATTACH DATABASE ? AS a', ({str(secret) + '.db'!r},))",
+        f"import os; os.open('secret.txt', os.O_RDONLY, dir_fd=os.open({str(tmp_path)!r}, os.O_RDONLY))",
+        "import os, sys; os.open('new', os.O_CREAT | os.O_WRONLY, dir_fd=os.open(sys.prefix, os.O_RDONLY))",
     ):
-        assert "not allowed in here" in RUNNER.run(code).output
+        assert "not allowed in here" in RUNNER.run(code).output, code
     assert secret.read_text() == "hidden"
+    assert secret.stat().st_mtime > 0
+    assert list(tmp_path.iterdir()) == [secret]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such files")
+def test_what_no_hook_tells_of_is_gone(tmp_path: Path) -> None:
+    assert RUNNER.run(f"import os; os.mkfifo({str(tmp_path / 'pipe')!r})").state == "failed"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_its_own_empty_folder_may_be_used_and_is_gone_afterwards() -> None:

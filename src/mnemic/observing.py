@@ -8,23 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mnemic.commit import Committer
 from mnemic.errors import InputError, NotFound
+from mnemic.filter import Filter
 from mnemic.gate.writes import Guarded
-from mnemic.limits import is_id
+from mnemic.limits import asked, checked_count, is_id
 from mnemic.moment import shown
-from mnemic.record import Chunk, Operation, Outcome, Proposal
+from mnemic.record import Chunk, Hit, Operation, Outcome, Proposal
+from mnemic.revision import find
 from mnemic.seams import BatchWriter, View, Writer
+from mnemic.writers import Verbatim
+
+if TYPE_CHECKING:
+    from mnemic.memory import Memory
 
 
-def remember(items: Sequence[Chunk | str | Mapping[str, Any]], writer: Writer, view: View, committer: Committer, *,
+def remember(items: Sequence[Chunk | str | Mapping[str, Any]], writer: Writer, memory: Memory, committer: Committer, *,
              why: str) -> list[Outcome]:  # fmt: skip
     """One outcome per item, in order; all is written in one transaction or nothing is."""
     chunks = [_chunk(item) for item in items]
+    view = cast(View, Unnoticed(memory))
     read_at = view.position
-    reads = writer.name != "verbatim"  # one that reads nothing cannot have read what has changed since, or a trap
+    # One that reads nothing cannot have read what has changed since, or a trap; what is built upon it may.
+    reads = type(writer) is not Verbatim
     looks = Guarded(writer) if reads else writer
     proposals = iter(_proposed(looks, [chunk for chunk in chunks if isinstance(chunk, Chunk)], view))
     read = [next(proposals) if isinstance(chunk, Chunk) else chunk for chunk in chunks]
@@ -33,6 +41,23 @@ def remember(items: Sequence[Chunk | str | Mapping[str, Any]], writer: Writer, v
     who = f"writer:{writer.name}" if reads else "person"
     done = iter(committer.commit(operations, who=who, why=why, read_at=read_at if reads else None))
     return [plan if isinstance(plan, Outcome) else plan.outcome(done) for plan in plans]
+
+
+class Unnoticed:
+    """A memory as its writer sees it: what a writer looks up for itself is nobody's use of a record, so with a budget
+    it counts for nothing in `access`; else each new text would keep alive what it is like.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def recall(self, query: str, *, k: int = 10, where: Filter | Mapping[str, Any] | None = None) -> list[Hit]:
+        checked_count("k", k)
+        memory = self._memory
+        return find(memory.retriever, memory.store, memory.space, asked(query), k, Filter.of(where))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._memory, name)
 
 
 @dataclass(frozen=True)

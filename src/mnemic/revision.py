@@ -17,16 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from mnemic.db.changes import uuid7
 from mnemic.db.rows import digest, state_of
 from mnemic.db.store import Store
 from mnemic.errors import InputError
 from mnemic.filter import Filter
+from mnemic.gate.trust import KEY, PERSON, UNTRUSTED, Trust
 from mnemic.limits import record_in
 from mnemic.moment import moment, now
 from mnemic.record import Hit, Operation, Record
+from mnemic.seams import Retriever, View
 
 if TYPE_CHECKING:
     from mnemic.commit import Step
@@ -202,7 +204,8 @@ class Cascade:
         begins = [source.time for source in sources if source.time]
         values = {**_carried(old), "time": max(begins, key=lambda time: moment(time).start, default=None), **state}
         values["derived_from"] = [source.id for source in sources]
-        new = record_in({"written": now().text, **values}, uuid7(), self.space)
+        state = self._no_more_trusted(old, values)
+        new = record_in({"written": now().text, **state}, uuid7(), self.space)
         same = self.store.find_same(digest(new))
         if same is None:
             self._add("insert", new.id, state_of(new), reason)
@@ -227,6 +230,7 @@ class Cascade:
         return self._next.get(id) or successor(self.store, self.space, id)
 
     def _update(self, record: Record, given: Mapping[str, Any], reason: str) -> None:
+        given = self._no_more_trusted(record, given)
         new = _changed(record, given)
         if new == record:
             return
@@ -235,8 +239,31 @@ class Cascade:
         if any(getattr(new, name) != getattr(record, name) for name in (*MEANING, "stale")):
             self._reasons[record.id] = reason  # the root of it all, also for those further down
 
+    def _no_more_trusted(self, old: Record, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is derived again keeps the mark of what others wrote: nobody but the person takes one away.
+
+        The record itself says how it is derived, so its text may be of whoever wrote it, whatever its sources are.
+        """
+        moved = list(given.get("derived_from", old.derived_from)) != list(old.derived_from)
+        if not moved and "metadata" not in given:
+            return given
+        if Trust().of(old, cast(View, _Stored(self.store, self.space))) == PERSON:
+            return given
+        return {**given, "metadata": {**given.get("metadata", old.metadata), KEY: UNTRUSTED}}
+
     def _add(self, kind: Any, target: str, after: Mapping[str, Any], reason: str) -> None:
         self._plan.operations.append(Operation(kind, target, after=after, who="cascade", why=reason))
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Records as they stand before the call, for trust to look at."""
+
+    store: Store
+    space: str
+
+    def get(self, id: str) -> Record:
+        return self.store.named(id, self.space)[1]
 
 
 def _verb(old: Record, new: Record) -> str:
@@ -261,6 +288,15 @@ def _changed(record: Record, given: Mapping[str, Any]) -> Record:
 
 
 # ---- recall
+
+
+def find(retriever: Retriever, store: Store, space: str, query: str, k: int, where: Filter) -> list[Hit]:
+    """What a retriever finds, so that what holds now stands before what it replaced."""
+    hits = retriever.search(query, k, where)
+    if outdated(hits, where):
+        more = retriever.search(query, 2 * k, where)  # what is stale makes room for what is not
+        hits = current_first(store, space, more, where)[:k]
+    return hits
 
 
 def outdated(hits: Sequence[Hit], where: Filter) -> bool:

@@ -11,6 +11,7 @@ Introduction to Recursive Query Processing Strategies", SIGMOD 1986: each round 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Pattern = tuple[str, str, str]  # subject, relation, object; a word that begins with ? stands for anything
 Binding = Mapping[str, str]
 
+_NAMED = re.compile(r"\{(\w+)\}")
 _PARTS = ("subject", "relation", "object")
 _ROUNDS = 50  # steps of a chain; a rule that makes new things out of its own conclusions would never end
 
@@ -38,7 +40,7 @@ class Rule:
     name         what it is called in the log
     says         the conclusion as a sentence, "{who} works in {town}."; subject, relation and object otherwise
 
-    Raises InputError for a conclusion with a ?name that no premise has.
+    Raises InputError for a conclusion or a sentence with a ?name that no premise has.
     """
 
     def __init__(self, name: str, premises: Sequence[Pattern], conclusion: Pattern, says: str = "") -> None:
@@ -46,7 +48,10 @@ class Rule:
         self.premises = [_pattern(premise) for premise in premises]
         self.conclusion = _pattern(conclusion)
         known = {word for premise in self.premises for word in premise if word.startswith("?")}
-        unknown = [word for word in self.conclusion if word.startswith("?") and word not in known]
+        if not isinstance(name, str) or not isinstance(says, str):
+            raise InputError("the name of a rule and what it says are text.")
+        said = [f"?{word}" for word in _NAMED.findall(says)]
+        unknown = [word for word in (*self.conclusion, *said) if word.startswith("?") and word not in known]
         if unknown or not self.premises:
             raise InputError(f'the rule "{name}" concludes about {unknown or "nothing"}: name it in a premise.')
 
@@ -66,7 +71,7 @@ class Rule:
     def sentence(self, bound: Binding) -> str:
         if not self.says:
             return " ".join(self.fact(bound)) + "."
-        return self.says.format(**{name.removeprefix("?"): value for name, value in bound.items()})
+        return _NAMED.sub(lambda name: bound[f"?{name[1]}"], self.says)  # no str.format: records bring rules along
 
     def as_json(self) -> dict[str, Any]:
         return {"name": self.name, "premises": [list(p) for p in self.premises], "conclusion": list(self.conclusion),

@@ -9,9 +9,9 @@ audit hook refuses sockets, other programs, and files outside of its empty folde
 
 What it is NOT kept from: this is no wall against an attacker. The audit hook is Python, and native code (ctypes, a
 bug in an extension) gets around it: such code may read what your user may read and, where the kernel gave no
-network of its own, send it away. A process that leaves its group outlives the run. Without the module `resource`
-(Windows) only time and output are limited. For code from strangers start mnemic inside a container or a virtual
-machine.
+network of its own, send it away. Names, sizes and times of files are seen by whoever asks for them (`os.stat`).
+A process that leaves its group outlives the run. Without the module `resource` (Windows) only time and output are
+limited. For code from strangers start mnemic inside a container or a virtual machine.
 """
 
 from __future__ import annotations
@@ -58,9 +58,15 @@ here = os.path.realpath(".")
 roots = (here, sys.prefix, sys.base_prefix, os.path.dirname(os.__file__), *sys.path)
 readable = tuple({os.path.realpath(root) for root in roots if root})
 NEVER = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile",
-         "os.kill", "pty.", "os.chmod", "os.chown", "os.link", "os.symlink", "shutil.", "webbrowser.", "winreg.")
+         "os.kill", "pty.", "os.chmod", "os.chown", "os.link", "os.symlink", "shutil.", "webbrowser.", "winreg.",
+         "sqlite3.")  # of which ATTACH opens files unseen
 READS = ("os.listdir", "os.scandir", "os.chdir")
-WRITES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate")
+WRITES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.utime", "os.setxattr", "os.removexattr",
+          "os.chflags")
+for module in (os, sys.modules.get("posix")):  # no audit event tells of these
+    for name in ("mkfifo", "mknod"):
+        if hasattr(module, name):
+            delattr(module, name)
 
 def inside(path, roots):
     if isinstance(path, int):  # a file that is open already
@@ -71,6 +77,8 @@ def inside(path, roots):
 def opened(path, mode, flags):
     if isinstance(path, int) or os.fsdecode(path) == os.devnull:
         return True
+    if os.path.isdir(path) and not inside(path, (here,)):
+        return False  # as dir_fd it would stand unseen before other paths
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT
     writes = bool(flags & writing) if isinstance(flags, int) else any(c in (mode or "") for c in "wax+")
     return inside(path, (here,) if writes else readable)
@@ -79,8 +87,10 @@ def watch(event, args):
     allowed = not event.startswith(NEVER)
     if event == "open":
         allowed = opened(*args)
-    elif event in READS or event in WRITES:
-        allowed = inside(args[0], readable if event in READS else (here,))
+    elif event in READS:
+        allowed = inside(args[0], readable)
+    elif event in WRITES:
+        allowed = all(inside(path, (here,)) for path in args[: 2 if event == "os.rename" else 1])
     if not allowed:
         raise PermissionError("not allowed in here: " + event)
 

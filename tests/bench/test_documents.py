@@ -25,9 +25,11 @@ def test_recall_is_of_the_questions_own_paragraph(monkeypatch: pytest.MonkeyPatc
     assert documents.run(limit=1)[0]["recall@1"] == 1
 
 
-def test_hybrid_serves_documents() -> None:
+def test_hybrid_serves_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
-        rows = {row["method"]: row for row in documents.run(limit=200)}
+        articles = json.loads(documents.data.read("xquad"))["data"][::3]
     except DataMissing as error:
         pytest.skip(str(error))
+    monkeypatch.setattr(documents.data, "read", lambda name: json.dumps({"data": articles}))
+    rows = {row["method"]: row for row in documents.run(limit=100)}
     assert rows["hybrid"]["recall@1"] >= max(rows["BM25"]["recall@1"], rows["MiniLM"]["recall@1"], 0.9)

@@ -229,6 +229,7 @@ def test_reading_is_scored_against_what_is_true() -> None:
     assert extraction(RuleTriplets(misses=1.0), number=10) == {"precision": 0.0, "recall": 0.0, "parsed": 0.0}
 
 
+@pytest.mark.filterwarnings("ignore:Game '.*' is not fully supported")  # no further than TextWorld needs
 def test_the_papers_hunt_is_won_with_a_graph_and_not_with_a_history(data_path: Callable[..., Path]) -> None:
     pytest.importorskip("textworld", reason="textworld is not installed: pip install textworld")
     data_path("textworld", "hunt")

@@ -89,6 +89,9 @@ def test_what_is_no_user_is_named_with_its_line(tmp_path: Path) -> None:
     file.write_text(json.dumps(record(is_generated_qa_session="perhaps")) + "\n")
     with pytest.raises(InputError, match="neither true nor false"):
         load_halumem(file)
+    file.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(InputError, match=r"x.jsonl:1: no user"):
+        load_halumem(file)
     with pytest.raises(DataMissing, match="SlotWorld"):
         load_halumem(tmp_path / "none.jsonl")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -458,3 +459,27 @@ def test_the_benchmark_gives_a_row_per_method(data_path: Callable[..., Path]) ->
     assert keys["bytes"] > 0
     assert keys["CR single hop"] == 1.0
     assert all(0 <= keys[skill] <= 1 for skill in ("AR", "TTL", "LRU", "CR", "overall"))
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "says"),
+    [
+        ("a.jsonl", b'["a"]', "row 1: not a row"),
+        ("a.jsonl", b"3", "holds no rows"),
+        ("a.jsonl", b'{"rows": [{"row": 3}]}', "row 1: not a row"),
+        ("a.jsonl", b'{"context": "x", "questions": [], "answers": [], "metadata": 3}', "row 1: not a row"),
+        ("a.jsonl", b"\xff\xfe", "cannot be read as text"),
+        ("a.gz", b"not packed", "cannot be read as text"),
+        ("a.gz", gzip.compress(b"cut off" * 99)[:20], "cannot be read as text"),
+    ],
+)
+def test_what_holds_no_rows_is_refused_in_a_sentence(tmp_path: Path, name: str, raw: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(InputError, match=says):
+        published(tmp_path / name)
+
+
+def test_a_text_with_a_line_separator_is_one_line(tmp_path: Path) -> None:
+    rows = [{"context": "a\u2028b", "questions": ["q"], "answers": [["a"]], "metadata": {"source": "eventqa_x"}}] * 2
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    assert [context.text for context in published(tmp_path / "a.jsonl")] == ["a\u2028b"] * 2

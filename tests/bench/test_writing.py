@@ -58,7 +58,7 @@ def test_a_small_budget_holds(small: None) -> None:
 
 
 def test_wrong_input_says_what_to_give(small: None) -> None:
-    with pytest.raises(NotFound, match="use verbatim, facts"):
+    with pytest.raises(NotFound, match="there are verbatim, facts"):
         writing.run(methods=["fact"])
     with pytest.raises(BudgetError, match="500 tokens"):
         writing.run(budget=Budget(1, "bytes"))

@@ -8,6 +8,7 @@ import pytest
 
 from mnemic.audit import KINDS, audit
 from mnemic.errors import InputError
+from mnemic.gate import Trust
 from mnemic.memory import Memory
 from mnemic.record import Record
 from mnemic.rules import Rule, conclude
@@ -139,6 +140,67 @@ def test_orphans_are_found_and_cut_loose(memory: Memory) -> None:
     repaired(memory)
     assert memory.get(child.id).derived_from == (kept.id,)
     assert list(memory.edges()) == []
+
+
+PAGE = "https://page.example"
+
+
+def levels(memory: Memory) -> dict[str, str]:
+    return {record.id: Trust().of(record, memory) for record in memory.records()}
+
+
+def test_an_orphan_of_others_is_cut_loose_and_stays_untrusted(memory: Memory) -> None:
+    page, kept = memory.add("Rome is old.", source=PAGE), memory.add("Ana has two cats.")
+    child = memory.add("Ana has cats", derived_from=[page.id, kept.id], metadata={"topic": "cats"})
+    memory.forget(page.id)
+    memory.update(child.id, stale=None)
+    repaired(memory)
+    child = memory.get(child.id)
+    assert child.derived_from == (kept.id,)
+    assert child.metadata == {"topic": "cats", "trust": "untrusted"}
+    assert Trust().of(child, memory) == "untrusted"
+
+
+def test_what_others_wrote_stands_for_nothing_of_the_persons(memory: Memory) -> None:
+    page, own = memory.add("Rome is old.", source=PAGE), memory.add("Rome is old.")
+    memory.add("Rome: old.", kind="fact", derived_from=[page.id])
+    memory.add("Old: Rome.", kind="fact", derived_from=[own.id])
+    memory.add("Rome is old.", source=f"{PAGE}/copy")
+    before = levels(memory)
+    repaired(memory)
+    after = levels(memory)
+    assert len(after) == len(before) - 1  # the copy of the page
+    assert after.items() <= before.items()
+
+
+@pytest.mark.parametrize(("old", "new", "ends"), [(None, PAGE, False), (PAGE, None, True), (PAGE, PAGE, True),
+                                                  (None, None, True)])  # fmt: skip
+def test_what_others_say_ends_no_fact_of_the_persons(
+    memory: Memory, old: str | None, new: str | None, ends: bool
+) -> None:
+    first = fact(memory, "Ana lives in Faro.", of=("Ana", "lives in", "Faro"), time="2020", source=old)
+    fact(memory, "Ana lives in Oslo.", of=("Ana", "lives in", "Oslo"), time="2024", source=new)
+    (finding,) = audit(memory, only=["contradictory"]).findings
+    assert bool(finding.repair) is ends
+    repaired(memory)
+    assert memory.get(first.id).until == ("2024" if ends else None)
+
+
+def test_whom_the_person_trusts_decides_over_repairs_too(memory: Memory) -> None:
+    memory.add("Rome is old.", source="downloads/a.txt")
+    memory.add("Rome is old.", source="notes.md")
+    assert len(audit(memory, only=["duplicate"]).findings) == 1
+    assert audit(memory, only=["duplicate"], trust=Trust(untrusted=("downloads/*",))).findings == ()
+
+
+def test_links_that_lead_nowhere_make_no_record_unsound(memory: Memory) -> None:
+    kept = memory.add("Ana has two cats")
+    for n in range(3):
+        gone = memory.add(f"Thing number {n} is gone")
+        memory.link(gone.id, "knows", kept.id)
+        memory.forget(gone.id)
+    report = audit(memory)
+    assert (report.counts["orphaned"], report.sound) == (3, 1.0)
 
 
 def test_every_repair_can_be_undone(memory: Memory) -> None:

@@ -255,3 +255,14 @@ def test_conclusions_always_are_what_the_facts_bear(changes: list[tuple[int, int
         wanted = [f"Ana works in {seat.metadata['object']}."] if seat.until is None else []
         assert [record.text for record in current] == wanted
         assert memory.check().ok
+
+
+@pytest.mark.parametrize(
+    ("change", "verb"),
+    [({"stale": "it was a joke"}, "went stale"), ({"until": "2026"}, "was ended"), ({"text": "No."}, "was corrected")],
+)
+def test_what_goes_stale_says_what_became_of_its_source(memory: Memory, change: dict[str, str], verb: str) -> None:
+    source = memory.add("Yes.", time="2020")
+    made = memory.add("They agree.", derived_from=[source.id])
+    memory.update(source.id, **change)
+    assert memory.get(made.id).stale == f"source {source.id} {verb}"

@@ -78,3 +78,16 @@ def test_a_record_whose_rule_is_broken_does_not_follow() -> None:
     record = Record("1", "default", "fact", "x", metadata={"deriver": "rules", "rule": {"name": "x"}})
     assert derive(record, []) is None
     assert derive(Record("1", "default", "fact", "x", metadata={"rule": "nonsense"}), []) is None
+
+
+@pytest.mark.parametrize(("relation", "linked"), [("replaces", 1), ("mentions", 0)])
+def test_only_what_took_the_place_of_a_premise_makes_a_successor(memory: Memory, relation: str, linked: int) -> None:
+    rule = Rule("badge", [("?who", "works at", "?firm")], ("?who", "wears the badge of", "?firm"))
+    old = fact(memory, "Ben", "works at", "Acme", time="2020")
+    conclude(memory, [rule])
+    memory.update(old.id, until="2024")
+    new = fact(memory, "Ben", "works at", "Tascam", time="2024")
+    memory.link(new.id, relation, old.id)
+    conclude(memory, [rule])
+    made = {edge.tail for edge in memory.edges() if edge.relation == "replaces"} - {old.id}
+    assert len(made) == linked

@@ -12,7 +12,8 @@ from mnemic.lm.doubles import HashEmbedder
 from mnemic.lm.scripted import ScriptedLM
 from mnemic.memory import Memory
 from mnemic.quote import quoted
-from mnemic.record import Outcome, Record
+from mnemic.record import Chunk, Operation, Outcome, Record
+from mnemic.seams import View
 from mnemic.writers import Verbatim
 from mnemic.writers.facts import FactWriter, LMExtractor, derive
 
@@ -361,3 +362,31 @@ def test_an_extractor_of_one_s_own_fits(open_memory: Open) -> None:
     memory = open_memory(":memory:", writer=FactWriter(Shouting()), embedder=HashEmbedder())
     say(memory, "I live in Berlin.")
     assert facts(memory) == ["ANA SHOUTS."]
+
+
+def test_what_a_writer_looks_up_for_itself_is_nobodys_use(open_memory: Open) -> None:
+    memory = open_memory(":memory:", writer="facts_local", budget="1000 records")
+    say(memory, "I live in Berlin.")
+    say(memory, "I moved to Lisbon and still like Berlin.")
+    assert "Ana lives in Lisbon." in facts(memory)
+    assert memory.access() == {}
+    found = memory.recall("Where does Ana live?", k=2)
+    assert {id: count for id, (count, _) in memory.access().items()} == {hit.record.id: 1 for hit in found}
+
+
+def test_a_writer_recalls_what_a_person_would(open_memory: Open) -> None:
+    seen: list[list[str]] = []
+
+    class Looking(Verbatim):
+        name = "looking"
+
+        def observe(self, chunk: Chunk, view: View) -> list[Operation]:
+            seen.append([hit.record.text for hit in view.recall(chunk.text, k=2)])
+            return super().observe(chunk, view)
+
+    memory = open_memory(":memory:", writer=Looking())
+    memory.add("Ana lives in Lisbon.", time="2020")
+    memory.supersede(next(memory.records()).id, "Ana lives in Oslo.", time="2024")
+    expected = [hit.record.text for hit in memory.recall("Where does Ana live?", k=2)]
+    memory.add("Where does Ana live?")
+    assert seen[-1] == expected == ["Ana lives in Oslo.", "Ana lives in Lisbon."]

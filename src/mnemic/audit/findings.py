@@ -5,12 +5,13 @@ from __future__ import annotations
 import calendar
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
 from mnemic.ask import EMPTY, NO_MODEL, UNKNOWN
+from mnemic.gate.trust import KEY, UNTRUSTED
 from mnemic.moment import moment
 from mnemic.recall.terms import STOPWORDS, words
 from mnemic.record import Operation, Record
@@ -53,14 +54,20 @@ class Finding:
     why: str
     repair: tuple[Operation, ...] = ()
 
+    @property
+    def link(self) -> bool:
+        """Is it a link that is wrong, and no record?"""
+        return any(operation.kind == "unlink" for operation in self.repair)
+
 
 class Shelf:
     """The records of a memory, as all checks look at them."""
 
     def __init__(self, records: Sequence[Record], links: Sequence[tuple[str, str, str, float]],
-                 deriver: Any = None) -> None:  # fmt: skip
+                 deriver: Any = None, untrusted: Callable[[Record], bool] = lambda record: False) -> None:  # fmt: skip
         self.records = records
         self.links = links
+        self.untrusted = untrusted  # see mnemic.gate: no repair may raise what a record is trusted as
         self.by_id: Mapping[str, Record] = {record.id: record for record in records}
         self.made_from: dict[str, list[Record]] = defaultdict(list)
         for record in records:
@@ -114,7 +121,10 @@ def stale(shelf: Shelf) -> Iterator[Finding]:
         deriver, sources = shelf.deriver(record), shelf.sources(record)
         state = deriver(record, sources) if deriver and not any(source.stale for source in sources) else None
         if state is not None:
-            repair = Operation("update", record.id, after={**state, "stale": None}, why="derived again")
+            after = {**state, "stale": None}
+            if shelf.untrusted(record):
+                after["metadata"] = {**state.get("metadata", record.metadata), KEY: UNTRUSTED}
+            repair = Operation("update", record.id, after=after, why="derived again")
         else:
             repair = _let_go(record, record.stale)
         yield Finding("stale", (record.id, *record.derived_from), record.stale, (repair,))
@@ -133,8 +143,9 @@ def contradictory(shelf: Shelf) -> Iterator[Finding]:
         records.sort(key=lambda record: (_begin(record), record.id))
         for old, new in pairwise(records):
             if words(str(old.metadata["object"])) != words(str(new.metadata["object"])):
+                theirs = shelf.untrusted(new) and not shelf.untrusted(old)  # what others say ends nothing of yours
                 yield Finding("contradictory", (old.id, new.id), f'"{old.text}" and "{new.text}" cannot both hold',
-                              _ended_by(old, new))  # fmt: skip
+                              () if theirs else _ended_by(old, new))  # fmt: skip
 
 
 def _ended_by(old: Record, new: Record) -> tuple[Operation, ...]:
@@ -153,11 +164,15 @@ def _begin(record: Record) -> float:
 
 
 def duplicate(shelf: Shelf) -> Iterator[Finding]:
-    """Records that say the same words about the same time: the first one stays, and stands for the others."""
+    """Records that say the same words about the same time: the first one stays, and stands for the others.
+
+    What others wrote stands for nothing of the person's, nor the other way round.
+    """
     first: dict[tuple[Any, ...], Record] = {}
     for record in shelf.records:
         said = tuple(words(record.text))
-        key = (record.kind, (record.speaker or "").lower(), record.time, record.until, said or record.text)
+        about = (record.kind, (record.speaker or "").lower(), record.time, record.until)
+        key = (*about, shelf.untrusted(record), said or record.text)
         kept = first.setdefault(key, record)
         if kept is record or record.stale or kept.stale:
             continue
@@ -203,8 +218,11 @@ def orphaned(shelf: Shelf) -> Iterator[Finding]:
         if not gone or record.stale:  # what is stale is a finding of its own
             continue
         left = [id for id in record.derived_from if id in shelf.by_id]
-        why = f"{len(gone)} of the {len(record.derived_from)} records that it was made from are gone"
-        after: dict[str, Any] = {"derived_from": left} if left else {"stale": why}
+        many = f"{len(gone)} {'is' if len(gone) == 1 else 'are'} gone"
+        why = f"of the records that it was made from ({len(record.derived_from)}), {many}"
+        after: dict[str, Any] = {"stale": why}
+        if left:  # nobody can tell any more what was taken over from the others: it stays as little trusted as it is
+            after = {"derived_from": left, "metadata": {**record.metadata, KEY: UNTRUSTED}}
         yield Finding("orphaned", (record.id, *gone), why, (Operation("update", record.id, after=after, why=why),))
     for head, relation, tail, weight in shelf.links:
         missing = [id for id in (head, tail) if id not in shelf.by_id]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mnemic.audit import findings as checks
 from mnemic.audit.findings import KINDS, Finding, Kind, Shelf
 from mnemic.errors import InputError
+from mnemic.gate.trust import UNTRUSTED, Trust
 from mnemic.record import Operation
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Report:
     @property
     def sound(self) -> float:
         """Share of the records that nothing was found about."""
-        touched = {finding.records[0] for finding in self.findings}
+        touched = {finding.records[0] for finding in self.findings if not finding.link}
         return 1 - len(touched) / self.records if self.records else 1.0
 
     def repairs(self) -> list[Operation]:
@@ -56,10 +57,11 @@ class Report:
         return (finding for finding in self.findings if not finding.repair)
 
 
-def audit(memory: Memory, *, only: Sequence[Kind] = ()) -> Report:
+def audit(memory: Memory, *, only: Sequence[Kind] = (), trust: Trust | None = None) -> Report:
     """Look at every record of a memory's space; writes nothing.
 
     only   kinds of findings; all when there are none. Raises InputError for one that is none
+    trust  which records are the person's: no repair lets what others wrote end, stand for or pass as one of them
     """
     for kind in only:
         if kind not in KINDS:
@@ -67,6 +69,7 @@ def audit(memory: Memory, *, only: Sequence[Kind] = ()) -> Report:
     position = memory.position
     records = list(memory.records())
     links = [(e.head, e.relation, e.tail, e.weight) for e in memory.edges() if e.source is None]
-    shelf = Shelf(records, links, memory.deriver)
+    trusted = trust or Trust()
+    shelf = Shelf(records, links, memory.deriver, lambda record: trusted.of(record, memory) == UNTRUSTED)
     found = [finding for kind in only or KINDS for finding in getattr(checks, kind)(shelf)]
     return Report(len(records), position, tuple(found))

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from mnemic.errors import NotFound
+from mnemic.bench._methods import chosen
+from mnemic.errors import BudgetError
 from mnemic.memory import Memory
 from mnemic.meter import Budget
 from mnemic.quote import excerpt, quoted
@@ -103,14 +104,14 @@ def run(*, limit: int | None = None, methods: Sequence[str] = (), budget: Budget
     limit    people of the world (24)
     budget   tokens of memories that the reader sees per question
     """
-    for name in methods:
-        if name not in METHODS:
-            raise NotFound(f'there is no method "{name}": there are {", ".join(METHODS)}.')
+    names, budget = chosen(methods, METHODS), budget or TOKENS
+    if budget.unit != "tokens":
+        raise BudgetError(f'a reader is given tokens, not {budget.unit}: write it like "200 tokens".')
     rows = []
-    for name in methods or METHODS:
+    for name in names:
         with Memory(":memory:", embedder=embedder) as memory:
             questions = live(memory, name, people=limit or 24, seed=seed)
-            rows.append(_row(name, memory, questions, budget or TOKENS))
+            rows.append(_row(name, memory, questions, budget))
     return rows
 
 

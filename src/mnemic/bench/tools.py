@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from mnemic.bench import _tools_recorded as recorded
+from mnemic.bench._methods import chosen
 from mnemic.bench.worlds.apis import APIS, Asked, held_out, pattern_of, patterns, tool_set
 from mnemic.bench.worlds.apis.requests import BY_NAME
 from mnemic.bench.worlds.apis.scripted import explorer
@@ -41,7 +42,6 @@ from mnemic.context.ste import (
     paraphrased,
     same_result,
 )
-from mnemic.errors import NotFound
 from mnemic.lm.minilm import MiniLM
 from mnemic.meter import Budget, Used
 from mnemic.seams import Embedder, LanguageModel, Vectors
@@ -141,10 +141,7 @@ def run(*, limit: int | None = None, methods: Sequence[str] = (), budget: Budget
     methods  names of METHODS; the local ones when none is named
     budget   tokens of demonstrations in a prompt, the same for all
     """
-    names = list(methods) or list(ARMS)
-    for name in names:
-        if name not in METHODS:
-            raise NotFound(f'there is no method "{name}": there are {", ".join(METHODS)}.')
+    names = chosen(methods or tuple(ARMS), METHODS)
     size = Size(asked=min(limit or 15, 15))
     local = {one.name: one for one in study(size, seed, [name for name in names if name in ARMS], budget=budget)}
     return [_row(local[name]) if name in local else _recorded_row(name) for name in names]

@@ -21,10 +21,11 @@ from random import Random
 from typing import Any
 
 from mnemic import data
+from mnemic.bench._methods import chosen
 from mnemic.bench.locomo import evidence_of
 from mnemic.commit import state_of_chunk
 from mnemic.db.changes import uuid7
-from mnemic.errors import BudgetError, InputError, NotFound
+from mnemic.errors import BudgetError, InputError
 from mnemic.meter import Budget
 from mnemic.quote import quoted
 from mnemic.record import Chunk, Hit, Operation, Record
@@ -52,20 +53,17 @@ def run(*, limit: int | None = None, methods: Sequence[str] = (), budget: Budget
         seed: int = 0) -> list[dict[str, Any]]:  # fmt: skip
     """A row for each method. Raises DataMissing when the data set is not here.
 
-    limit    questions, of as few conversations as hold them; 300 of the first two when not given
+    limit    questions, at most 150 of one conversation; 300 when not given
     budget   tokens of quoted memories for each question
     """
-    chosen = list(methods) or list(METHODS)
-    unknown = [name for name in chosen if name not in METHODS]
-    if unknown:
-        raise NotFound(f'no method is called "{unknown[0]}": use {", ".join(METHODS)}.')
+    names = chosen(methods, METHODS)
     budget = budget or _TOKENS
     if budget.unit != "tokens":
         raise BudgetError(f'quoted memories are measured in tokens, not in {budget.unit}: write it like "500 tokens".')
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}: give a whole number, at least 1.")
     talks = list(_talks(json.loads(data.read("locomo")), limit or 300))
-    return [measure(name, talks, budget, seed).row() for name in chosen]
+    return [measure(name, talks, budget, seed).row() for name in names]
 
 
 Talk = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]  # a conversation and some of its questions

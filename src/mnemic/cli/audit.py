@@ -106,7 +106,7 @@ def _repaired(memory: Memory, report: Report, *, ask: bool, quiet: bool) -> int:
 
 def markdown(report: Report, place: Place, memory: Memory) -> str:
     """The whole report for people, as Markdown."""
-    lines = [f"# Audit of {place.path.name}", "",
+    lines = [f"# Audit of {place.name}", "",
              f"{report.records:,} records, {report.sound:.1%} without a finding.", "", "| kind | records | means |",
              "|---|---|---|"]  # fmt: skip
     lines += [f"| {kind} | {count:,} | {_MEANS[kind]} |" for kind, count in report.counts.items()]

@@ -8,12 +8,13 @@ compare chosen methods at a budget also takes `methods`, `budget` and `seed`; it
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +22,9 @@ from mnemic.cli.options import MOST, json_option
 from mnemic.cli.printing import console, emit
 from mnemic.errors import InputError, MissingExtra, NotFound
 from mnemic.meter import Budget, readable
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 BENCHMARKS = {
     "locomo": "Evidence recall on LoCoMo, beside BM25, MiniLM and rank fusion.",
@@ -82,12 +86,14 @@ def run_one(name: str, methods: str | None, budget: str | None, limit: int | Non
 
     Where tokens and bytes are measured, the rows and a picture of quality against both are written to --out.
     """
+    module = _module(name)
     given = {
-        "methods": tuple(methods.split(",")) if methods else None,
-        "budget": Budget.of(budget) if budget else None,
+        "methods": _methods(methods, getattr(module, "METHODS", ())) if methods is not None else None,
+        "budget": Budget.of(budget) if budget is not None else None,
         "seed": seed,
     }
-    module = _module(name)
+    if "budget" in signature(module.run).parameters:
+        _folder(out)  # before minutes of work
     rows = _run(module, name, limit, {option: value for option, value in given.items() if value is not None})
     files = (
         _written(name, rows, getattr(module, "QUALITY", ""), out) if rows and {"tokens", "bytes"} <= {*rows[0]} else []
@@ -101,11 +107,20 @@ def run_one(name: str, methods: str | None, budget: str | None, limit: int | Non
 
 
 def _list(as_json: bool) -> None:
-    rows = [{"name": one, "measures": what} for one, what in BENCHMARKS.items()]
+    rows = [{"name": one, "measures": what, "methods": _known(one)} for one, what in BENCHMARKS.items()]
     if as_json:
         emit(rows)
-    else:
-        _print(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['name']}: {row['measures']}")
+        if row["methods"]:
+            click.echo(f"    {'; '.join(row['methods'])}")
+
+
+def _known(name: str) -> list[str]:
+    """What --methods of a benchmark may name; nothing where it compares the same ones each time."""
+    module = import_module(f"mnemic.bench.{name}")
+    return list(module.METHODS) if "methods" in signature(module.run).parameters else []
 
 
 def _module(name: str) -> Any:
@@ -122,20 +137,44 @@ def _module(name: str) -> Any:
         raise NotFound(f'the benchmark "{name}" is planned and not built yet.') from None
 
 
+def _methods(given: str, known: Collection[str]) -> tuple[str, ...]:
+    """Names with commas between; some names have one themselves."""
+    words = [word.strip() for word in given.split(",")]
+    if not all(words):
+        raise InputError("--methods has an empty name: write --methods A,B, or leave it out for all of them.")
+    names: list[str] = []
+    while words:
+        most = next((n for n in range(len(words), 1, -1) if ", ".join(words[:n]) in known), 1)
+        names.append(", ".join(words[:most]))
+        del words[:most]
+    return tuple(names)
+
+
+def _folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot hold the results ({error.strerror}): give --out another folder.") from None
+
+
 def _run(module: Any, name: str, limit: int | None, given: Mapping[str, Any]) -> Rows:
     takes = signature(module.run).parameters
     for option in given:
         if option not in takes:
             raise InputError(f'the benchmark "{name}" has no --{option}: leave it out.')
     rows: Rows = module.run(limit=limit, **given)
-    return rows
+    return [{name: _measured(value) for name, value in row.items()} for row in rows]
+
+
+def _measured(value: Any) -> Any:
+    """None for what could not be measured: JSON has no NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _written(name: str, rows: Rows, quality: str, out: Path) -> list[Path]:
     """The files with the rows and their picture; what is missing to draw it is said and the rows are kept."""
     from mnemic.bench._picture import draw
 
-    out.mkdir(parents=True, exist_ok=True)
     file = out / f"{name}.json"
     file.write_text(json.dumps([dict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     try:
@@ -146,18 +185,44 @@ def _written(name: str, rows: Rows, quality: str, out: Path) -> list[Path]:
 
 
 def _print(rows: Rows) -> None:
+    """A line for each method; where that is too wide for the terminal, a column for each, as many as fit."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [columns, *([_shown(column, row.get(column)) for column in columns] for row in rows)]
+    if not _fits(cells) and len(columns) > 2:
+        name, *methods = cells
+        while methods:
+            many = next((n for n in range(len(methods), 1, -1) if _fits(_turned([name, *methods[:n]]))), 1)
+            console().print(_table(_turned([name, *methods[:many]])))
+            del methods[:many]
+    else:
+        console().print(_table(cells))
+
+
+def _turned(cells: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [list(line) for line in zip(*cells, strict=True)]
+
+
+def _fits(cells: Sequence[Sequence[str]]) -> bool:
+    out = console()
+    unbroken = out.options.update(width=10**6)  # what it would take, not what it is squeezed into
+    return bool(out.measure(_table(cells), options=unbroken).maximum <= out.width)
+
+
+def _table(cells: Sequence[Sequence[str]]) -> Table:
     from rich.table import Table
 
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(_shown(column, row.get(column)) for column in columns))
-    console().print(table)
+    head, *lines = cells
+    table = Table(*head)
+    for line in lines:
+        table.add_row(*line)
+    return table
 
 
 def _shown(column: str, value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
     if column in ("tokens", "bytes") and isinstance(value, int | float):
         return readable(value, "bytes") if column == "bytes" else f"{value:,.0f}"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

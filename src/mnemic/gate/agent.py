@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mnemic.errors import BudgetError, InputError
 from mnemic.gate.actions import Action, Write
-from mnemic.gate.grants import Gate, Grant, Refusal, Seen
+from mnemic.gate.grants import Gate, Grant, Refusal, Seen, same
 from mnemic.gate.trust import PERSON, UNTRUSTED, Level
 from mnemic.gate.writes import sift
 from mnemic.lm.exchange import Message, Reply, ToolCall
@@ -332,7 +332,8 @@ def plain(text: str) -> str:
 
 def told(call: ToolCall) -> str:
     """A call on one line."""
-    return neutral(f"{call.name} {json.dumps(dict(call.arguments), ensure_ascii=False)}")
+    line = neutral(f"{call.name} {json.dumps(dict(call.arguments), ensure_ascii=False)}")
+    return " ".join(line.splitlines())  # JSON leaves the line breaks of Unicode as they are
 
 
 def _called(reply: Reply) -> str:
@@ -344,4 +345,4 @@ def _quote(text: str) -> str:
 
 
 def _alike(call: ToolCall, other: ToolCall) -> bool:
-    return call.name == other.name and dict(call.arguments) == dict(other.arguments)
+    return call.name == other.name and same(call.arguments, other.arguments)

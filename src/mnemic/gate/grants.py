@@ -65,7 +65,7 @@ class Grant:
         def bound(each: ToolCall) -> dict[str, Any]:
             return {name: value for name, value in each.arguments.items() if self.arguments.get(name) is not FREE}
 
-        return call.name == planned.name and _same(bound(call), bound(planned))
+        return call.name == planned.name and same(bound(call), bound(planned))
 
 
 @dataclass
@@ -183,7 +183,7 @@ class Gate:
                 return f'the request does not grant "{call.name}" with the argument "{name}".'
             allowed = grant.arguments[name]
             values = allowed.values if isinstance(allowed, OneOf) else (allowed,)
-            if not isinstance(allowed, Origin) and not any(_same(value, one) for one in values):
+            if not isinstance(allowed, Origin) and not any(same(value, one) for one in values):
                 return f'the request grants "{call.name}" with another value of "{name}".'
         if seen.level == PERSON:
             return None
@@ -207,19 +207,22 @@ class Gate:
 
 # ---- where a value comes from
 
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[,_]\d{3})*(?:\.\d+)?(?!\w)")
-_BEFORE, _AFTER = r"(?<![\w@./-])", r"(?![\w@/-]|\.\w)"  # ana@x.org does not stand in ana@x.org.evil.example
+_NUMBER = re.compile(r"(?<![\w.])(?<!\d,)-?\d+(?:[,_]\d{3})*(?:\.\d+)?(?!\w|,\d)")
+# Whole words: ana@x.org stands neither in ana@x.org.evil.example nor in b+ana@x.org, 500 not in 1,500.
+_BEFORE = r"(?<![\w@./-])(?<!\w[+'’!#$%&*?^`{|}~])(?<!\d[,:])"
+_AFTER = r"(?![\w@/-]|[.?#&=%+]\w|[,:]\d)"
 
 
 def stands_in(value: Any, texts: Sequence[str]) -> bool:
-    """Does a value stand in one of the texts, as whole words? True or false and null stand in none; all of a list must.
+    """Does a value stand in one of the texts, as whole words? All of a list must.
 
-    Case and white space do not count; a number is compared as a number.
+    Case and white space do not count; a number is compared as a number. True, false, null and what is empty stand in
+    no text: to many a tool nothing means everything.
     """
     if isinstance(value, str):
         words = _plain(value)
         pattern = re.compile(_BEFORE + re.escape(words) + _AFTER)
-        return not words or any(pattern.search(_plain(text)) for text in texts)
+        return bool(words) and any(pattern.search(_plain(text)) for text in texts)
     if isinstance(value, bool) or value is None:
         return False
     if isinstance(value, int | float):
@@ -227,19 +230,20 @@ def stands_in(value: Any, texts: Sequence[str]) -> bool:
         return any(float(re.sub("[,_]", "", number)) == value for number in found)
     inside = value.values() if isinstance(value, Mapping) else value
     names = list(value) if isinstance(value, Mapping) else []
-    return all(stands_in(each, texts) for each in [*names, *inside])
+    parts = [*names, *inside]
+    return bool(parts) and all(stands_in(each, texts) for each in parts)
 
 
 def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
     """Equal as JSON: true is not 1."""
     if isinstance(one, bool) != isinstance(other, bool):
         return False
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
     return bool(one == other)

@@ -5,7 +5,7 @@ There are two levels. "person" is what the person put there: everything, unless 
 raise it again:
 
 - its metadata says so: {"trust": "untrusted"}, or any other word than "person"
-- its source is an address on the web or a mail (https://..., mailto:...) that the person has not vouched for
+- its source names an address on the web or a mail (https://..., mailto:...) that the person has not vouched for
 - its source or its speaker is one that the person has named as untrusted
 - something that it was derived from is untrusted, or is gone, so that nobody can tell
 """
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
+from unicodedata import category, normalize
 
 from mnemic.errors import NotFound
 from mnemic.filter import Filter
@@ -30,8 +31,12 @@ PERSON: Level = "person"
 UNTRUSTED: Level = "untrusted"
 KEY = "trust"  # in a record's metadata
 
-# An address of others: http://, https://, ftp://, imap://, ...; C:\ and file:// are the person's own files.
-_ADDRESS = re.compile(r"\s*(?!file:)(?:[a-z][a-z0-9+.-]+://|mailto:|data:|www\.)", re.IGNORECASE)
+# An address of others, wherever in a source it stands: http://, ftp://, imap://, ..., and what browsers take for one;
+# C:\ and file:// are the person's own files.
+_ADDRESS = re.compile(
+    r"(?<![a-z0-9+.-])(?!file:)(?:[a-z][a-z0-9+.-]+://|(?:https?|ftp|mailto|data):)|^\W*www\.", re.IGNORECASE
+)
+_HEAD = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?[^/?#\\]*", re.IGNORECASE)  # scheme and host of an address
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Trust:
     """What counts as untrusted, beside what records say of themselves. * and ? match as in file names.
 
     untrusted   sources whose records are not trusted: ("downloads/*", "mail/*")
-    vouched     addresses on the web that are: ("https://wiki.mycompany.example/*",)
+    vouched     addresses on the web that are: ("https://wiki.mycompany.example/*",); a * in the name of the host ends
+                where the host ends
     speakers    when given, what others say is not trusted: ("Ana",); who is not named at all is the person
     """
 
@@ -53,7 +59,7 @@ class Trust:
         seen: set[str] = set()
         while waiting:
             each = waiting.pop()
-            if not self._alone(each):
+            if not isinstance(each.derived_from, list | tuple) or not self._alone(each):
                 return UNTRUSTED
             for id in each.derived_from:
                 if id in seen:
@@ -71,16 +77,31 @@ class Trust:
 
     def _alone(self, record: Record | Chunk) -> bool:
         """Is it trusted, as far as the record itself tells?"""
-        source = record.source or ""
+        speaker, source = record.speaker, record.source or ""
+        if not isinstance(source, str) or not isinstance(speaker, str | None):
+            return False  # a chunk that cannot be kept: committing it says why
         if not isinstance(record.metadata, Mapping) or record.metadata.get(KEY, PERSON) != PERSON:
             return False
         if _matches(source, self.untrusted):
             return False
-        if _ADDRESS.match(source) and not _matches(source, self.vouched):
+        if _ADDRESS.search(_spelled(source)) and not any(_vouches(pattern, source) for pattern in self.vouched):
             return False
-        speaker = record.speaker
         known = self.speakers is None or not speaker or speaker.casefold() in [one.casefold() for one in self.speakers]
         return known
+
+
+def _spelled(source: str) -> str:
+    """A source as a browser reads it: no wide letters, nothing invisible."""
+    return "".join(char for char in normalize("NFKC", source) if category(char) not in ("Cc", "Cf"))
+
+
+def _vouches(pattern: str, source: str) -> bool:
+    """Is it one of these addresses? The host is compared apart: evil.example/a.mine.example is not *.mine.example."""
+    wanted, given = (_HEAD.match(text) for text in (pattern, source))
+    assert wanted is not None
+    assert given is not None  # an empty head matches everywhere
+    path = pattern[wanted.end() :] or ("*" if wanted[0].endswith("*") else "")
+    return _matches(given[0], [wanted[0]]) and _matches(source[given.end() :], [path])
 
 
 def _matches(source: str, patterns: Iterable[str]) -> bool:

@@ -15,6 +15,8 @@ from mnemic.gate.trust import KEY, PERSON, UNTRUSTED, Level, Trust, Watched
 from mnemic.record import Chunk, Operation, Outcome, Proposal, Record
 from mnemic.seams import BatchWriter, View, Writer
 
+_SAME = ("text", "source", "place", "speaker", "time", "kind")  # two records that agree in these are one memory
+
 
 class Refused(InputError):
     """A write that what was read must not trigger."""
@@ -85,6 +87,8 @@ class Guarded:
         watched = Watched(view, self.trust)
         proposals = self.writer.observe_many(chunks, watched)  # which may read every chunk for every other
         sieve = self._sieve(watched, chunks)
+        for each in proposals:
+            sieve.expect(each.operations if isinstance(each, Proposal) else ())
         return [self._passed(each, sieve) if isinstance(each, Proposal) else each for each in proposals]
 
     def _observed(self, chunk: Chunk, view: View) -> Proposal | Outcome:
@@ -117,15 +121,24 @@ class Sieve:
 
     lost   targets of what was refused: nothing may be linked to them
     made   levels of what was let through and is not written yet: what is derived from it inherits them
+    fresh  states of what the call inserts, by the ids that it gives them
     """
 
     def __init__(self, view: View, level: Level, trust: Trust) -> None:
         self.view, self.level, self.trust = view, level, trust
         self.lost: set[str] = set()
         self.made: dict[str, Level] = {}
+        self.fresh: dict[str, Mapping[str, Any]] = {}
+
+    def expect(self, operations: Sequence[Operation]) -> None:
+        """Note what the call inserts, before any of it is sifted: an operation may name what comes after it."""
+        for operation in operations:
+            if operation.kind == "insert" and operation.target:
+                self.fresh[operation.target] = operation.after or {}
 
     def sift(self, operations: Sequence[Operation]) -> Sifted:
         """Part some of the call's operations, in their order."""
+        self.expect(operations)
         allowed, refused = [], []
         for operation in operations:
             try:
@@ -160,29 +173,39 @@ class Sieve:
         after = dict(operation.after or {})
         if self.level == PERSON and all(self._trusted(id) for id in after.get("derived_from") or ()):
             return operation
-        if operation.target:
-            self._keep("take the place of", self._found(operation.target))
+        self._keep("take the place of", self._there(operation.target))
         self._keep("take the place of", self._slot(after))
+        self._link_none(after)
         return replace(operation, after=_marked(after, after.get("metadata")))
 
     def _update(self, operation: Operation) -> Operation:
         record = self._found(operation.target)
-        if record is None:
-            return operation  # nothing to protect: committing it says that there is no such record
         self._keep(operation.kind, record)
-        if self.trust.of(record, self.view) == PERSON:
-            return operation
         after = dict(operation.after or {})
-        return replace(operation, after=_marked(after, after.get("metadata", record.metadata), new=False))
+        self._link_none(after)
+        if record is not None:
+            if self.trust.of(record, self.view) == PERSON:
+                return operation
+            return replace(operation, after=_marked(after, after.get("metadata", record.metadata), new=False))
+        if self.made.get(operation.target) != UNTRUSTED:
+            return operation  # nothing to protect: committing it says that there is no such record
+        metadata = after.get("metadata", self.fresh[operation.target].get("metadata"))
+        return replace(operation, after=_marked(after, metadata, new=False))
 
     def _link(self, operation: Operation) -> Operation:
-        edge = (operation.after or operation.before or {}).get("edge") or ()
-        ends = {operation.target, *(end for end in (*edge[:1], *edge[2:3]) if isinstance(end, str))}
+        ends = {operation.target, *_ends((operation.after or operation.before or {}).get("edge"))}
         if ends & self.lost:
             raise Refused("what it would link was refused.")
         for end in ends:
             self._keep(operation.kind, self._found(end))
         return operation
+
+    def _link_none(self, after: Mapping[str, Any]) -> None:
+        """Links that are given with a record reach no trusted one either."""
+        given = after.get("edges")
+        for edge in given if isinstance(given, list | tuple) else ():
+            for end in _ends(edge):
+                self._keep("link", self._found(end))
 
     def _keep(self, verb: str, record: Record | None) -> None:
         """Raises Refused when somebody who read something untrusted would change a trusted record."""
@@ -196,10 +219,28 @@ class Sieve:
         return source is not None and self.trust.of(source, self.view) == PERSON
 
     def _found(self, id: Any) -> Record | None:
+        """The record that an id stands for; of one that the call inserts, what says the same already.
+
+        Such an insert changes nothing and its id means the record that is there: whoever knows the words of a
+        trusted record could otherwise name it by an id of their own.
+        """
+        record = self._there(id)
+        return self._same(self.fresh[id]) if record is None and isinstance(id, str) and id in self.fresh else record
+
+    def _there(self, id: Any) -> Record | None:
         try:
             return self.view.get(id) if isinstance(id, str) and id else None
         except NotFound:
             return None
+
+    def _same(self, state: Mapping[str, Any]) -> Record | None:
+        source, kind = state.get("source"), state.get("kind")
+        where = {"source": source} if isinstance(source, str) and source else {"kind": kind}
+        if not all(isinstance(each, str) for each in where.values()):
+            return None  # committing it says so
+        said = [state.get(name) for name in _SAME]
+        there = (record for record in self.view.records(where) if record.text == state.get("text"))
+        return next((record for record in there if [getattr(record, name) for name in _SAME] == said), None)
 
     def _slot(self, after: Mapping[str, Any]) -> Record | None:
         """The record at the same place of the same source, which an insert would overwrite."""
@@ -220,6 +261,11 @@ def _marked(after: dict[str, Any], metadata: Any, *, new: bool = True) -> dict[s
     if isinstance(importance, int | float):
         after["importance"] = min(1.0, importance)
     return after
+
+
+def _ends(edge: Any) -> list[str]:
+    """Head and tail of a link; what is none is refused when it is committed."""
+    return [end for end in edge[0:3:2] if isinstance(end, str)] if isinstance(edge, list | tuple) else []
 
 
 def _sentence(refused: Sequence[RefusedWrite]) -> str:

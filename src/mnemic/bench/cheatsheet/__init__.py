@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mnemic.bench._methods import chosen
 from mnemic.bench.cheatsheet.comparing import Outcome, Remembering, compared
 from mnemic.bench.cheatsheet.student import student
 from mnemic.bench.cheatsheet.tasks import TASK, mixed
-from mnemic.errors import NotFound
 from mnemic.lm.models import open_model
 from mnemic.meter import Budget
 from mnemic.sandbox import SandboxRunner
@@ -35,11 +35,9 @@ def run(
     *, limit: int | None = None, methods: Sequence[str] = (), budget: Budget | None = None, seed: int = 0
 ) -> list[dict[str, Any]]:
     """One row per method: accuracy, tokens per question (all calls), the longest memory part, bytes kept."""
-    for method in methods:
-        if method not in METHODS:
-            raise NotFound(f'there is no method "{method}": there are {", ".join(METHODS)}.')
+    names = chosen(methods, METHODS)
     lm, items, code = open_model(None) or student(seed), mixed(limit or _QUESTIONS, seed), Remembering(SandboxRunner())
-    arms = compared(tuple(methods) or tuple(METHODS), items, lm, budget=budget or _BUDGET, code=code, task=TASK)
+    arms = compared(names, items, lm, budget=budget or _BUDGET, code=code, task=TASK)
     return [row(arm, lm.name) for arm in arms]
 
 

@@ -18,6 +18,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mnemic.bench._methods import chosen
 from mnemic.bench.exploration.extracting import extraction
 from mnemic.bench.exploration.memories import (
     BUDGET,
@@ -34,7 +35,7 @@ from mnemic.bench.exploration.memories import (
 )
 from mnemic.bench.exploration.player import Player, read
 from mnemic.bench.exploration.playing import Played, mazes, play
-from mnemic.errors import BudgetError, NotFound
+from mnemic.errors import BudgetError
 from mnemic.meter import Budget
 
 __all__ = [
@@ -76,14 +77,12 @@ METHODS: Mapping[str, str] = {
 def run(*, limit: int | None = None, methods: Sequence[str] = (), budget: Budget | None = None,
         seed: int = 0) -> list[dict[str, Any]]:  # fmt: skip
     """A row for each method: `limit` mazes (10 without it) of 12, 24 and 36 rooms each, under one budget of tokens."""
-    for name in methods:
-        if name not in METHODS:
-            raise NotFound(f'exploration knows no method "{name}": there are {", ".join(METHODS)}.')
+    names = chosen(methods, METHODS)
     given = budget or BUDGET
     if given.unit != "tokens":
         raise BudgetError(f'exploration is measured in tokens, not in {given.unit}: give it like "400 tokens".')
     rows = []
-    for name in methods or METHODS:
+    for name in names:
         played = {rooms: mazes(name, rooms, number=limit or 10, seed=seed, budget=given) for rooms in SIZES}
         rows.append(row(name, played))
     return rows

@@ -123,7 +123,7 @@ def load_halumem(path: str | Path, *, limit: int | None = None) -> list[User]:
         raise DataMissing(f"{file} is not there: get HaluMem-Medium.jsonl (data set IAAR-Shanghai/HaluMem), or "
                           "generate a world with SlotWorld().build().")  # fmt: skip
     users: list[User] = []
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:
         for n, line in enumerate(lines, 1):
             if limit is not None and len(users) >= limit:
                 break
@@ -132,7 +132,7 @@ def load_halumem(path: str | Path, *, limit: int | None = None) -> list[User]:
     return users
 
 
-def _user_of_line(line: str, where: str) -> User:
+def _user_of_line(line: bytes, where: str) -> User:
     try:
         return user_of(json.loads(line))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

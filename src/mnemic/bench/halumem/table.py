@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnemic.bench._methods import chosen
 from mnemic.bench.halumem.adapter import MemoryAdapter
 from mnemic.bench.halumem.audit import Audit
 from mnemic.bench.halumem.contract import MemorySystem
 from mnemic.bench.halumem.records import User
 from mnemic.bench.halumem.systems import Empty, Extractor, Oracle, Verbatim
 from mnemic.bench.halumem.world import SlotWorld
-from mnemic.errors import NotFound
 from mnemic.lm.doubles import HashEmbedder
 from mnemic.memory import Memory
 from mnemic.meter import Budget
@@ -37,12 +37,10 @@ _USERS = 10
 def run(*, limit: int | None = None, methods: Sequence[str] = (), budget: Budget | None = None,
         seed: int = 0) -> list[dict[str, Any]]:  # fmt: skip
     """A row for each method; `limit` keeps the first users."""
-    unknown = [name for name in methods if name not in METHODS]
-    if unknown:
-        raise NotFound(f'halumem has no method "{unknown[0]}": there are {", ".join(METHODS)}.')
+    names = chosen(methods, METHODS)
     users = SlotWorld(users=min(limit or _USERS, _USERS), seed=seed).build()
     with tempfile.TemporaryDirectory() as folder:
-        return [_row(name, users, budget or Budget(2000, "tokens"), Path(folder)) for name in methods or METHODS]
+        return [_row(name, users, budget or Budget(2000, "tokens"), Path(folder)) for name in names]
 
 
 def _row(name: str, users: Sequence[User], budget: Budget, folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from mnemic.bench._methods import chosen
 from mnemic.bench.memory_agent_bench.contexts import SKILLS, Context, Question, Task
 from mnemic.bench.memory_agent_bench.designs import DESIGNS, NEAR, Design, design, vectored
 from mnemic.bench.memory_agent_bench.finders import Remembered
@@ -34,7 +35,7 @@ from mnemic.bench.memory_agent_bench.protocol import (
 from mnemic.bench.memory_agent_bench.published import published
 from mnemic.bench.memory_agent_bench.report import Cell, Report
 from mnemic.bench.memory_agent_bench.suites import SUITES, Suite, suite
-from mnemic.errors import BudgetError, InputError, NotFound
+from mnemic.errors import BudgetError, InputError
 from mnemic.meter import Budget
 from mnemic.seams import LanguageModel
 
@@ -124,13 +125,12 @@ def run(*, limit: int | None = None, methods: Sequence[str] = (), budget: Budget
     budget = budget or _BUDGET
     if budget.unit != "tokens":
         raise BudgetError(f'this benchmark counts tokens of a prompt, not {budget.unit}: write "2000 tokens".')
-    if unknown := [name for name in methods if name not in METHODS]:
-        raise NotFound(f'there is no method "{unknown[0]}": there are {"; ".join(METHODS)}.')
+    names = chosen(methods, METHODS)
     shared = Remembered(MiniLM())
     known = {name: make for name, (_, make) in {**DESIGNS, **memories(shared)}.items()}
     known[NEAR] = vectored(shared)
     bench = MemoryBench.from_suite("mini", seed=seed)
-    return [_row(name, bench.run(partial(known[name], budget), limit=limit)) for name in methods or METHODS]
+    return [_row(name, bench.run(partial(known[name], budget), limit=limit)) for name in names]
 
 
 def _row(name: str, report: Report) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,12 +40,12 @@ def published(*paths: str | Path, sets: Sequence[str] = (), movies: str | Path |
     seen: Counter[str] = Counter()
     for path in paths:
         for n, row in enumerate(_rows(Path(path)), 1):
-            source = str((row.get("metadata") or {}).get("source") or row.get("source") or "")
-            if sets and not source.startswith(tuple(sets)):
-                continue
             try:
+                source = str((row.get("metadata") or {}).get("source") or row.get("source") or "")
+                if sets and not source.startswith(tuple(sets)):
+                    continue
                 contexts.append(_context(row, source, titles, seen[source]))
-            except (KeyError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise InputError(f"{path}, row {n}: not a row of MemoryAgentBench ({error!r}).") from None
             seen[source] += 1
     return contexts
@@ -54,18 +55,25 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         raise DataMissing(f"{path} is not there: export the data set ai-hyz/MemoryAgentBench (MIT) as JSON lines.")
     raw = path.read_bytes()
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+    try:
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+    except (UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
+        raise InputError(
+            f"{path}: cannot be read as text ({error}): give JSON lines in UTF-8, or packed as .gz."
+        ) from None
     try:
         whole = json.loads(text)
     except ValueError:
         yield from _lines(path, text)
         return
     rows = whole.get("rows", [whole]) if isinstance(whole, dict) else whole
-    yield from (row.get("row", row) for row in rows)  # the hub's pages wrap each row
+    if not isinstance(rows, list):
+        raise InputError(f"{path}: holds no rows: give an object a line, or a list of objects.")
+    yield from (row.get("row", row) if isinstance(row, dict) else row for row in rows)  # the hub's pages wrap each row
 
 
 def _lines(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    for n, line in enumerate(text.splitlines(), 1):
+    for n, line in enumerate(text.split("\n"), 1):  # splitlines would cut at the line separators inside of a text
         if line.strip():
             try:
                 yield json.loads(line)

@@ -17,11 +17,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mnemic.bench._methods import chosen
 from mnemic.bench.streams.actor import scripted
 from mnemic.bench.streams.evaluating import Report, evaluate, robustness
 from mnemic.bench.streams.methods import BUDGET, TABLE, Embedded, open_agent
 from mnemic.bench.streams.tasks import DOMAINS, Order, TaskStream, stream
-from mnemic.errors import NotFound
 from mnemic.lm.minilm import MiniLM
 from mnemic.meter import Budget
 
@@ -38,12 +38,10 @@ _TASKS = 40
 def run(*, limit: int | None = None, methods: Sequence[str] = (), budget: Budget | None = None,
         seed: int = 0) -> list[dict[str, Any]]:  # fmt: skip
     """A row for each method, all at one budget for the memory; `limit` is the number of tasks of each stream."""
-    for name in methods:
-        if name not in METHODS:
-            raise NotFound(f'there is no method "{name}": there are {"; ".join(METHODS)}.')
+    names = chosen(methods, METHODS)
     streams = {domain: stream(domain, seed, limit or _TASKS) for domain in DOMAINS}
     embedder = Embedded(MiniLM())
-    return [_row(name, streams, embedder, budget or BUDGET, seed) for name in methods or METHODS]
+    return [_row(name, streams, embedder, budget or BUDGET, seed) for name in names]
 
 
 def _row(name: str, streams: Mapping[str, TaskStream], embedder: Embedded, budget: Budget, seed: int) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mnemic.bench._methods import chosen
 from mnemic.environment import Environment
-from mnemic.errors import InputError, NotFound
+from mnemic.errors import InputError
 from mnemic.memory import Memory
 from mnemic.meter import Budget, Used
 from mnemic.record import Outcome
@@ -62,9 +63,7 @@ def open_agent(name: str, lm: LanguageModel, embedder: Embedder, *, budget: Budg
 
     options   of the agent: max_inner, prompt_tokens, reply_tokens
     """
-    if name not in TABLE:
-        raise NotFound(f'there is no method "{name}": there are {"; ".join(TABLE)}.')
-    method = TABLE[name]
+    method = TABLE[chosen([name], TABLE)[0]]
     memory = open_memory(embedder, method.store, budget=budget)
     last = {"last": LAST} if method.make is History else {}
     return method.make(lm, memory, **last, **options)

@@ -41,7 +41,7 @@ def composed(triplets: Sequence[Triplet], episodes: Sequence[str], exits: Mappin
     exits     place -> directions; empty: that there are none is told too; None: not asked for
     """
     lines = {
-        "facts": [f"> {neutral(str(each))}" for each in triplets],
+        "facts": [f"> {_line(str(each))}" for each in triplets],
         "exits": _listed(exits),
         "episodes": [_quoted(each) for each in episodes],
     }
@@ -86,7 +86,11 @@ def _shortened(kept: dict[str, list[str]], left: Sequence[str], budget: Budget, 
 def _listed(exits: Mapping[str, Sequence[str]] | None) -> list[str]:
     if exits is None:
         return []
-    return [f"> {neutral(place)}: {', '.join(ways)}" for place, ways in exits.items()] or ["> none"]
+    return [f"> {_line(place)}: {_line(', '.join(ways))}" for place, ways in exits.items()] or ["> none"]
+
+
+def _line(text: str) -> str:
+    return " ".join(neutral(text).split())
 
 
 def _quoted(text: str) -> str:
