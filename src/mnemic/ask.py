@@ -8,11 +8,13 @@ found nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from mnemic.errors import BudgetError, InputError, ModelError
 from mnemic.filter import Filter
+from mnemic.lm.streaming import stream
 from mnemic.meter import Budget, Used
 from mnemic.quote import excerpt, neutral, provenance, quoted, visible
 from mnemic.recall.terms import query_terms, terms
@@ -46,6 +48,9 @@ _SHOWN = 5  # passages shown when there is no model
 _SUPPORTED = 0.5  # share of an uncited answer's own words that a memory must hold to stand behind it
 
 _CITATION = re.compile(r"\s?\[(?:memor(?:y|ies)\s+)?([0-9]{1,3}(?:\s*[,;–-]\s*[0-9]{1,3})*)\]", re.IGNORECASE)
+_UNFINISHED = re.compile(
+    r"\s*!?(?:\[[^\]\n]{0,300}(?:\](?:\([^)\n]{0,2000})?)?)?\Z"
+)  # what may become a citation or link
 _THOUGHT = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
 _LINK = re.compile(r"!?\[([^\]\n]*)\]\(([^)\s]*)[^)\n]*\)")
 
@@ -61,15 +66,71 @@ def answer(question: str, view: View, lm: LanguageModel | None, *, k: int = 20, 
     Without a model the text is the best passages. Raises ModelError when the model is down, slow or answers
     nonsense. Nothing is written in any case.
     """
-    if not question.strip():
-        raise InputError("there is no question: give at least one word.")
+    _checked(question)
     if lm is None:
         return _passages(view.recall(question, k=k, where=where))
-    top_hits = TopHits(lm.count, k=k, where=where, most=getattr(lm, "memory_tokens", None))
-    prompt = (composer or top_hits).compose(question, view, budget)
+    prompt = (composer or _top_hits(lm, k, where)).compose(question, view, budget)
     if not prompt.quoted:
         return Answer(EMPTY, (), Used(0, "tokens"), known=False, model=lm.name)
     return _read(lm.complete(prompt.messages, max_tokens=_ANSWER_TOKENS), prompt, question, lm.name)
+
+
+def streamed(question: str, view: View, lm: LanguageModel | None, *, k: int = 20, where: Where = None,
+             budget: Budget = _TOKENS) -> Generator[str, None, Answer]:  # fmt: skip
+    """As `answer`, in pieces while the model says them; the generator returns the answer, checked as there.
+
+    Joined the pieces are the answer's text, citations numbered as in it: a piece waits while it may still turn out to
+    be a citation, a thought or a refusal. Only what no memory turns out to stand behind is answered differently from
+    what was said before; then the answer is not `known`.
+    """
+    _checked(question)
+    if lm is None:
+        found = _passages(view.recall(question, k=k, where=where))
+        yield found.text
+        return found
+    prompt = _top_hits(lm, k, where).compose(question, view, budget)
+    if not prompt.quoted:
+        yield EMPTY
+        return Answer(EMPTY, (), Used(0, "tokens"), known=False, model=lm.name)
+    said = told = ""
+    with closing(stream(lm, prompt.messages, max_tokens=_ANSWER_TOKENS)) as pieces:
+        while True:
+            try:
+                said += next(pieces)
+            except StopIteration as end:
+                found = _read(end.value, prompt, question, lm.name)
+                break
+            more = _beyond(told, _settled(said, len(prompt.quoted)))
+            if more:
+                told += more
+                yield more
+    if more := _beyond(told, found.text):
+        yield more
+    return found
+
+
+def _checked(question: str) -> None:
+    if not question.strip():
+        raise InputError("there is no question: give at least one word.")
+
+
+def _top_hits(lm: LanguageModel, k: int, where: Where) -> TopHits:
+    return TopHits(lm.count, k=k, where=where, most=getattr(lm, "memory_tokens", None))
+
+
+def _beyond(told: str, text: str) -> str:
+    """What a text says beyond its beginning; nothing when it began differently."""
+    return text[len(told) :] if text.startswith(told) else ""
+
+
+def _settled(said: str, last: int) -> str:
+    """So much of a beginning of an answer as will stand in it whatever comes next."""
+    if said.lstrip().startswith("<") and not _THOUGHT.match(said):
+        return ""
+    text = _clean(_UNFINISHED.sub("", said))
+    if text.upper().startswith(ABSENT) or ABSENT.startswith(text.upper()):
+        return ""
+    return _cited(text, last)[0]
 
 
 class TopHits:

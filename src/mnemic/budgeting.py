@@ -38,8 +38,7 @@ def enforce(store: Store, changes: Changes, budget: Budget, policy: Policy, view
                 evicted.add(eviction.id)
         if budget.unit == "bytes":
             changes.fold(keep=max(10, budget.amount // _TOMBSTONE // 10))
-            changes.db.execute("INSERT INTO words (words) VALUES ('optimize')")  # deleted words leave the index now
-            changes.db.execute("PRAGMA incremental_vacuum").fetchall()
+            store.compact(changes.db)
     raise BudgetError(
         f"the budget of {budget} cannot be kept: {spent(store, changes.space, budget):,} {budget.unit} are used and "
         "nothing more may leave. Unpin something, forget something, or give a larger budget. Nothing was written."
@@ -51,5 +50,5 @@ def spent(store: Store, space: str, budget: Budget) -> int:
     if budget.unit == "records":
         return int(store.read("SELECT count(*) FROM record WHERE space = ?", (space,))[0][0])
     if budget.unit == "bytes":
-        return store.bytes_in_use()
+        return store.bytes_in_use(space)
     raise BudgetError(f'a memory file is measured in bytes or records, not in {budget.unit}: write it like "50 MB".')

@@ -6,7 +6,6 @@ everything it relies on, writes all or nothing, revises what was derived (see re
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
@@ -14,7 +13,8 @@ from typing import Any
 
 from mnemic.budgeting import enforce
 from mnemic.db.changes import Changes, uuid7
-from mnemic.db.rows import digest, dumps, edges_from
+from mnemic.db.connection import Connection
+from mnemic.db.rows import digest, dumps, edges_from, embedder_number, write_embedder
 from mnemic.db.store import Store
 from mnemic.errors import Conflict, InputError
 from mnemic.limits import FIELDS, checked, checked_edge, checked_edges, encodable, is_id, record_in
@@ -83,7 +83,8 @@ class Committer:
         cascade = Cascade(self.store, self.space, self.deriver).plan(steps)
         together = [*operations, *cascade.operations]
         windows, edges = self._prepared(list(self._resolved(together)))
-        with self.store.transaction() as db:
+        first = self.store.embedder() is None  # two spaces must not begin with two embedders at once
+        with self.store.transaction(whole=first) as db:
             if read_at is not None and self.store.position() != read_at:
                 raise Conflict("the memory changed while the writer was looking at it; nothing was written, try again.")
             if cascade.looked_at and self.store.position() != position:
@@ -151,15 +152,13 @@ class Committer:
                 found[read] = list(edges)
         return found
 
-    def embedder_number(self, db: sqlite3.Connection) -> int:
+    def embedder_number(self, db: Connection) -> int:
         """Within a transaction: the number of our embedder in the file; the first one becomes the file's embedder."""
         active = self.store.embedder()
         if active is not None:
             return active[0]
-        db.execute("INSERT OR IGNORE INTO embedder (name, dimensions) VALUES (?, ?)",
-                   (self.embedder.name, self.embedder.dimensions))  # fmt: skip
-        number: int = db.execute("SELECT id FROM embedder WHERE name = ?", (self.embedder.name,)).fetchone()[0]
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('embedder', ?)", (str(number),))
+        number = embedder_number(db, self.embedder.name, self.embedder.dimensions)
+        write_embedder(db, number)
         return number
 
     def resolve(self, operation: Operation) -> Step:
@@ -197,7 +196,8 @@ class Committer:
 
     def _refuse_taken(self, id: str) -> None:
         """An id names one record of the file, whatever its space."""
-        taken = self.store.read("SELECT space FROM record WHERE id = ? AND space != ?", (id, self.space))
+        with self.store.everywhere():
+            taken = self.store.read("SELECT space FROM record WHERE id = ? AND space != ?", (id, self.space))
         if taken:
             raise InputError(f'record {id} is in the space "{taken[0][0]}" of this file: load it into another file.')
 

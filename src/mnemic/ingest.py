@@ -16,14 +16,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from mnemic.errors import Conflict, InputError, NotFound
 from mnemic.files import Bad, Fingerprint, fingerprint, missing, read, walk
+from mnemic.files.bad import Item
 from mnemic.files.file import source_of
 from mnemic.files.ledger import Entry, Ledger
+from mnemic.gate.marking import is_marked, mark_source, marked
 from mnemic.record import Chunk, Operation, Outcome
 
 if TYPE_CHECKING:
@@ -67,11 +69,15 @@ class FileReport:
     all_size: int = 0
 
 
-def ingest(memory: Memory, paths: Iterable[str | Path] | str | Path, *, batch: int = 512) -> Iterator[FileReport]:
+def ingest(memory: Memory, paths: Iterable[str | Path] | str | Path, *, batch: int = 512,
+           untrusted: bool = False, reader: Reader | None = None) -> Iterator[FileReport]:  # fmt: skip
     """Remember files and folders; yields a report after each batch, and one for each file when it is done.
 
     batch    records that are embedded and written at once, in one transaction; fewer when they are long. The embedder
              sorts them by length: 128 chat messages cost it a quarter more padding than 512
+    untrusted  others wrote the files: all records of them are marked so (see mnemic.gate), those too that were there.
+             A file that was read so stays so; to trust it, forget its records and read it again
+    reader     what reads the files; None for this process (mnemic.ingest_ray has one for many machines)
 
     Raises InputError at once, before anything is written, for a path that does not exist.
     """
@@ -81,14 +87,53 @@ def ingest(memory: Memory, paths: Iterable[str | Path] | str | Path, *, batch: i
     for path in given:
         if reason := missing(path):
             raise InputError(f"{source_of(path)}: {reason.rstrip('.')}; nothing was added: look at the name.")
-    return _Ingest(memory, batch).run(given)
+    return _Ingest(memory, batch, untrusted, reader or Here()).run(given)
+
+
+Pieces = Iterator[tuple[Item, int]]  # of a file: each with the bytes of the file that were read up to it
+
+
+class Reader(Protocol):
+    """What reads files: may look ahead and do so anywhere, but tells of them one after the other, in their order."""
+
+    def files(self, found: Iterator[Reading | Bad]) -> Iterator[tuple[Reading | Bad, Pieces]]:
+        """Each file with what is in it from its `start` on; nothing of one to skip, or of a path that is Bad."""
+
+
+class Here:
+    """Reads in this process."""
+
+    def files(self, found: Iterator[Reading | Bad]) -> Iterator[tuple[Reading | Bad, Pieces]]:
+        for each in found:
+            if isinstance(each, Bad) or each.skip:
+                yield each, iter(())
+            else:
+                yield each, pieces(each.path, each.source, each.start)
+
+
+def pieces(path: Path, source: str, start: int) -> Pieces:
+    """What is in a file, from the item `start` on."""
+    at = 0
+
+    def note(done: int) -> None:
+        nonlocal at
+        at = done
+
+    for item in read(path, source=source, start=start, progress=note):
+        yield item, at
+
+
+def is_full(count: int, characters: int, batch: int) -> bool:
+    """Is a batch of so many items to be written?"""
+    return count >= batch or characters >= BATCH_CHARACTERS
 
 
 @dataclass
-class _Reading:
+class Reading:
     """A file on its way.
 
     known      what the ledger says of it, None for a new one
+    skip       it need not be read: it is as it was
     start      items that an earlier, stopped run has seen to
     items      items that were read, those of the earlier run too
     waiting    of them, not yet in the memory
@@ -100,6 +145,7 @@ class _Reading:
     size: int
     mark: Fingerprint | None
     known: Entry | None
+    skip: bool = False
     start: int = 0
     items: int = 0
     waiting: int = 0
@@ -136,9 +182,6 @@ class _Reading:
     def whole(self) -> bool:
         """It was read to its end, and something was in it: one that suddenly holds nothing is an accident."""
         return self.ended and not self.stopped and self.records > 0
-
-    def progress(self, done: int) -> None:
-        self.done = done
 
     def bad(self, bad: Bad) -> None:
         """Note what could not be read; its place is still there."""
@@ -177,49 +220,58 @@ class _Reading:
 class _Ingest:
     """One call: the files in order, and the batch that waits to be written."""
 
-    def __init__(self, memory: Memory, batch: int) -> None:
-        self.memory, self.batch = memory, batch
+    def __init__(self, memory: Memory, batch: int, untrusted: bool, reader: Reader) -> None:
+        self.memory, self.batch, self.untrusted, self.reader = memory, batch, untrusted, reader
         self.ledger = Ledger(memory.store, memory.space)
-        self.waiting: list[tuple[Chunk, _Reading]] = []
+        self.waiting: list[tuple[Chunk, Reading]] = []
         self.characters = 0
-        self.ended: list[_Reading] = []  # read to the end, with items that wait
+        self.ended: list[Reading] = []  # read to the end, with items that wait
         self.all_done = self.all_size = 0
 
     def run(self, given: Sequence[Path]) -> Iterator[FileReport]:
         mine = {os.path.abspath(self.memory.path + end) for end in ("", "-wal", "-shm")}
         found = [(item, 0 if isinstance(item, Bad) else _size(item)) for item in walk(given, but=mine)]
         self.all_size = sum(size for _, size in found)
-        for item, size in found:
-            if isinstance(item, Bad):
-                yield FileReport(item.source, item.source, "bad", refused=1, reasons=(item,),
+        for each, items in self.reader.files(self._looked_at(item, size) for item, size in found):
+            if isinstance(each, Bad):
+                yield FileReport(each.source, each.source, "bad", refused=1, reasons=(each,),
                                  all_done=self.all_done, all_size=self.all_size)  # fmt: skip
             else:
-                yield from self._file(item, size)
+                yield from self._file(each, items)
         yield from self._write()
 
-    def _file(self, path: Path, size: int) -> Iterator[FileReport]:
+    def _looked_at(self, path: Path | Bad, size: int) -> Reading | Bad:
+        """Nothing is written here: a reader may look at a file long before its turn."""
+        if isinstance(path, Bad):
+            return path
         source = self.ledger.source(path)
         known = self.ledger.entry(source)
-        reading = _Reading(path, source, size, _mark(path, known), known)
-        if known is not None and self._is_as_it_was(known, reading.mark):
-            yield self._skipped(reading, known)
+        mark = _mark(path, known)
+        return Reading(path, source, size, mark, known, known is not None and self._is_as_it_was(known, mark))
+
+    def _file(self, reading: Reading, items: Pieces) -> Iterator[FileReport]:
+        source, known = reading.source, reading.known
+        newly = mark_source(self.memory, source) if self.untrusted else 0  # also what an unchanged file gave before
+        if known is not None and reading.skip:
+            yield self._skipped(reading, known, newly)
             return
         if known is not None and known.whole:  # from the first batch on, the memory is no longer what that line says
             self.ledger.save([replace(known, whole=False, again=True)])
-        for item in read(path, source=source, start=reading.start, progress=reading.progress):
+        untrusted = self.untrusted or (known is not None and is_marked(self.memory, source))
+        for item, reading.done in items:
             reading.items += 1
             if isinstance(item, Bad):
                 reading.bad(item)
                 continue
             reading.see(item.place)
             reading.waiting += 1
-            self.waiting.append((item, reading))
+            self.waiting.append((marked(item) if untrusted else item, reading))
             self.characters += len(item.text)
-            if len(self.waiting) >= self.batch or self.characters >= BATCH_CHARACTERS:
+            if is_full(len(self.waiting), self.characters, self.batch):
                 yield from self._write()
                 self.ledger.save([entry] if (entry := reading.entry()) else [])
                 yield self._report(reading, "reading")
-        reading.ended, reading.done = True, size
+        reading.ended, reading.done = True, reading.size
         self.ended.append(reading)
         if not reading.waiting:
             yield from self._finish()
@@ -236,11 +288,13 @@ class _Ingest:
         sql = "SELECT 1 FROM record WHERE source = ? AND place IS NOT NULL AND space = ? LIMIT 1"
         return bool(self.memory.store.read(sql, (source, self.memory.space)))
 
-    def _skipped(self, reading: _Reading, known: Entry) -> FileReport:
+    def _skipped(self, reading: Reading, known: Entry, newly: int) -> FileReport:
+        """newly   records that were marked as untrusted just now"""
         if reading.mark is not None and reading.mark != known.settled:  # touched, or known too freshly
             self.ledger.save([replace(known, mark=reading.mark)])
         reading.done = reading.size
-        reading.counts["unchanged"], reading.refused = known.records, known.refused
+        reading.counts["updated"] = min(newly, known.records)
+        reading.counts["unchanged"], reading.refused = known.records - reading.counts["updated"], known.refused
         reading.reasons = list(known.reasons)
         self.all_done += reading.size
         return self._report(reading, "unchanged", ended=True)
@@ -277,7 +331,7 @@ class _Ingest:
             self.all_done += reading.size
             yield self._report(reading, "done" if reading.records else "bad", ended=True)
 
-    def _report(self, reading: _Reading, state: Literal["reading", "done", "unchanged", "bad"], *,
+    def _report(self, reading: Reading, state: Literal["reading", "done", "unchanged", "bad"], *,
                 ended: bool = False) -> FileReport:  # fmt: skip
         return FileReport(
             source_of(reading.path), reading.source, state, **reading.counts, refused=reading.refused,
@@ -287,7 +341,7 @@ class _Ingest:
 
     # ---- what a changed file no longer has
 
-    def _drop_gone(self, reading: _Reading) -> int:
+    def _drop_gone(self, reading: Reading) -> int:
         """Delete the file's records whose place was not seen; what was derived from others is not the file's."""
         seen = np.unique(np.array(reading.places, np.int64))
         place, n, count = "", 0, 0

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from sqlite3 import Connection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -21,10 +20,12 @@ from mnemic import choose
 from mnemic.budgeting import spent
 from mnemic.choose import RetrieverChoice
 from mnemic.commit import Committer, windows_of
+from mnemic.copying.mark import refuse_unfinished
 from mnemic.db.access import accesses, note_access
+from mnemic.db.connection import Connection
 from mnemic.db.erasing import Erasure, erase
 from mnemic.db.logged import logged
-from mnemic.db.store import Store
+from mnemic.db.opening import open_store
 from mnemic.db.undoing import reversal
 from mnemic.errors import InputError
 from mnemic.filter import Filter, span
@@ -33,10 +34,11 @@ from mnemic.meter import Budget, Unit, Used
 from mnemic.moment import Time, moment, now, shown
 from mnemic.observing import remember
 from mnemic.policies import open_policy
+from mnemic.recall.database_corpus import DatabaseCorpus
 from mnemic.recall.store_corpus import StoreCorpus
 from mnemic.record import Answer, Chunk, Edge, Hit, Operation, Outcome, Record
 from mnemic.reembed import embedder_for
-from mnemic.revision import Deriver, current_first, lineage, outdated, succession
+from mnemic.revision import Deriver, find, lineage, succession
 from mnemic.seams import Embedder, Enricher, LanguageModel, Policy, Retriever, Writer
 
 if TYPE_CHECKING:
@@ -77,8 +79,9 @@ class Memory:
         self._writer_spec, self.retriever_spec, self.lm_spec = writer, retriever, lm
         self._derivers = dict(derivers or {})
         choose.known_retriever(retriever)  # a wrong name is refused before a file is made
-        self.store = Store(path)
+        self.store = open_store(path, space)
         try:
+            refuse_unfinished(self.store)
             self.budget = budget
             self.embedder = embedder_for(self.store, embedder)
         except BaseException:
@@ -113,13 +116,13 @@ class Memory:
 
     @cached_property
     def _corpus(self) -> StoreCorpus:
-        return StoreCorpus(self.store, self.space, self.embedder)
+        kind = DatabaseCorpus if self.store.searches else StoreCorpus
+        return kind(self.store, self.space, self.embedder)
 
     @property
     def corpus(self) -> StoreCorpus:
         """The searchable columns of the space, as of now."""
-        self._corpus.refresh()
-        return self._corpus
+        return self._corpus.frozen()
 
     @property
     def position(self) -> int:
@@ -185,11 +188,14 @@ class Memory:
         """
         return self._committer.commit(operations, who=who, why=why, read_at=read_at)
 
-    def ingest(self, paths: Iterable[str | Path], *, batch: int = 512) -> Iterator[FileReport]:
-        """Remember files and folders; yields a report per batch and per file (see mnemic.ingest)."""
+    def ingest(self, paths: Iterable[str | Path], *, batch: int = 512, untrusted: bool = False) -> Iterator[FileReport]:
+        """Remember files and folders; yields a report per batch and per file (see mnemic.ingest).
+
+        untrusted   somebody else wrote them: what they say is marked, and can neither call a tool nor change the rest
+        """
         from mnemic.ingest import ingest
 
-        return ingest(self, paths, batch=batch)
+        return ingest(self, paths, batch=batch, untrusted=untrusted)
 
     # ---- find
 
@@ -203,10 +209,7 @@ class Memory:
         """
         checked_count("k", k)
         chosen = Filter.of(where, time=time)
-        hits = self.retriever.search(asked(query), k, chosen)
-        if outdated(hits, chosen):
-            more = self.retriever.search(asked(query), 2 * k, chosen)  # what is stale makes room for what is not
-            hits = current_first(self.store, self.space, more, chosen)[:k]
+        hits = find(self.retriever, self.store, self.space, asked(query), k, chosen)
         if self.budget is not None and hits:
             note_access(self.store, [hit.record.id for hit in hits])
         return hits

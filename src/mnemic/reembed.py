@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 from mnemic import choose
 from mnemic.commit import windows_of
+from mnemic.db.address import is_address
 from mnemic.db.mending import missing_vectors
+from mnemic.db.opening import open_store
+from mnemic.db.rows import embedder_number, write_embedder
 from mnemic.db.store import Store
 from mnemic.errors import EmbedderMismatch, InputError, MnemicError, NotFound
 from mnemic.seams import Embedder
@@ -56,13 +59,13 @@ def reembed_file(path: str | Path, embedder: str | Embedder, *, batch: int = 256
     Raises NotFound when there is no such file, InputError for an embedder that nothing has: at once, not when the
     first step is asked for.
     """
-    if not os.path.lexists(path):
+    if not is_address(path) and not os.path.lexists(path):
         raise NotFound(f"there is no memory at {path}: look at the name.")
     return _opened(path, choose.embedder(embedder), batch)
 
 
 def _opened(path: str | Path, embedder: Embedder, batch: int) -> Iterator[tuple[int, int]]:
-    store = Store(path)
+    store = open_store(path)
     try:
         yield from _steps(store, embedder, batch)
     finally:
@@ -74,11 +77,11 @@ def _steps(store: Store, embedder: Embedder, batch: int) -> Iterator[tuple[int, 
         raise InputError(f"batch is {batch}: use at least 1.")
     name, dimensions = embedder.name, embedder.dimensions  # a server may have to be asked: before the transaction
     with store.transaction() as db:
-        db.execute("INSERT OR IGNORE INTO embedder (name, dimensions) VALUES (?, ?)", (name, dimensions))
-        number: int = db.execute("SELECT id FROM embedder WHERE name = ?", (name,)).fetchone()[0]
+        number = embedder_number(db, name, dimensions)
     while True:
-        total = int(store.read("SELECT count(*) FROM record")[0][0])
-        done = int(store.read("SELECT count(*) FROM vector WHERE embedder = ?", (number,))[0][0])
+        with store.everywhere():
+            total = int(store.read("SELECT count(*) FROM record")[0][0])
+            done = int(store.read("SELECT count(*) FROM vector WHERE embedder = ?", (number,))[0][0])
         yield done, total
         for written in missing_vectors(store, number, lambda texts: windows_of(embedder, texts), batch=batch):
             done += written
@@ -89,15 +92,15 @@ def _steps(store: Store, embedder: Embedder, batch: int) -> Iterator[tuple[int, 
 
 def _switch(store: Store, number: int) -> bool:
     """Make the new vectors the ones that are searched and drop all others; False when a record still lacks them."""
-    with store.transaction() as db:
+    with store.everywhere(), store.transaction(whole=True) as db:
         missing = db.execute(
             "SELECT 1 FROM record LEFT JOIN vector ON vector.record = record.n AND vector.embedder = ? "
             "WHERE vector.record IS NULL LIMIT 1", (number,)
         ).fetchone()  # fmt: skip
         if missing:
             return False  # another process wrote meanwhile
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('embedder', ?)", (str(number),))
+        write_embedder(db, number)
         db.execute("DELETE FROM vector WHERE embedder != ?", (number,))
         db.execute("DELETE FROM embedder WHERE id != ?", (number,))
-        db.execute("PRAGMA incremental_vacuum").fetchall()
+        store.compact(db)
     return True

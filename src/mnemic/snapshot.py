@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mnemic.commit import windows_of
+from mnemic.db.rows import embedder_number, write_embedder
 from mnemic.errors import InputError
 from mnemic.filter import Filter
 from mnemic.moment import Time, moment, shown
@@ -76,10 +77,10 @@ class Snapshot:
         kept |= windows_of(self._memory.embedder, missing)
         embedder = self._memory.embedder
         with store.transaction() as db:
-            db.execute("INSERT INTO embedder VALUES (1, ?, ?)", (embedder.name, embedder.dimensions))
-            db.execute("INSERT INTO meta VALUES ('embedder', '1')")
+            number = embedder_number(db, embedder.name, embedder.dimensions)
+            write_embedder(db, number)
             rows = db.execute("SELECT n, text FROM record").fetchall()
-            db.executemany("INSERT INTO vector VALUES (?, 1, ?)", [(n, kept[text]) for n, text in rows])
+            store.write_vectors(db, number, {n: kept[text] for n, text in rows})
 
     def _vectors_that_still_stand(self) -> dict[str, bytes]:
         store, embedder = self._memory.store, self._memory.store.embedder()
@@ -88,6 +89,6 @@ class Snapshot:
         wanted = {record.text for record, _ in self._states}
         rows = store.read(
             "SELECT text, windows FROM record JOIN vector ON vector.record = record.n "
-            "WHERE space = ? AND embedder = ?", (self._memory.space, embedder[0])
+            "WHERE record.space = ? AND embedder = ?", (self._memory.space, embedder[0])
         )  # fmt: skip
         return {text: windows for text, windows in rows if text in wanted}

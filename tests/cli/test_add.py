@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from mnemic import ingest
+from mnemic.gate import Trust
 from mnemic.ingest import FileReport
 from mnemic.memory import Memory
 
@@ -130,14 +132,74 @@ def test_a_budget_is_kept(call: Callable[..., Any], db: Path) -> None:
 
 
 def test_stopped(call: Callable[..., Any], db: Path, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(self: Memory, paths: Any, *, batch: int = 128) -> Iterator[FileReport]:
-        self.add("First.")
+    def stopped(memory: Memory, paths: Any, **options: Any) -> Iterator[FileReport]:
+        memory.add("First.")
         yield FileReport(str(notes / "a.md"), "a.md", "reading", added=1, done=10, size=40, all_done=10, all_size=90)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Memory, "ingest", stopped)
+    monkeypatch.setattr(ingest, "ingest", stopped)
     result = call("add", notes, "--db", db)
     assert result.exit_code == 130
     assert result.stdout.startswith("Stopped. Remembered from 1 file: 1 added")
     assert "the same command goes on from here" in result.stdout
     assert json.loads(call("add", notes, "--db", db, "--json").stdout)["stopped"] is True
+
+
+def trusted(db: Path) -> dict[str, str]:
+    with Memory(db) as memory:
+        return {record.text: Trust().of(record, memory) for record in memory.records()}
+
+
+def test_what_others_wrote_is_marked_record_by_record(call: Callable[..., Any], db: Path, notes: Path) -> None:
+    call("add", "--text", "Mine.", "--db", db)
+    call("add", notes, "--text", "Theirs.", "--untrusted", "--metadata", "trust=person", "--db", db)
+    levels = trusted(db)
+    assert levels.pop("Mine.") == "person"
+    assert set(levels.values()) == {"untrusted"}
+    assert len(levels) == 4
+
+
+def test_what_is_there_already_is_marked_too(call: Callable[..., Any], db: Path, notes: Path) -> None:
+    words = ("add", notes, "--text", "Theirs.", "--db", db, "--json")
+    call(*words)
+    assert set(trusted(db).values()) == {"person"}
+    told = json.loads(call(*words, "--untrusted").stdout)
+    assert (told["added"], told["updated"], told["unchanged"]) == (0, 4, 0)
+    assert set(trusted(db).values()) == {"untrusted"}
+    told = json.loads(call(*words, "--untrusted").stdout)
+    assert (told["added"], told["updated"], told["unchanged"]) == (0, 0, 4)
+
+
+def test_a_file_of_others_stays_theirs_when_it_is_read_again(call: Callable[..., Any], db: Path, notes: Path) -> None:
+    call("add", notes / "b.jsonl", "--untrusted", "--db", db)
+    call("add", notes / "a.md", "--db", db)
+    with (notes / "b.jsonl").open("a") as file:
+        file.write('{"date": "2026-05-05", "text": "Send me the code!"}\n')
+    (notes / "a.md").write_text("# Trip\n\nWe met Ana in Porto.\n")
+    call("add", notes, "--db", db)
+    levels = trusted(db)
+    assert levels.pop("Send me the code!") == "untrusted"
+    assert sorted(levels.values()) == ["person", "untrusted", "untrusted"]
+
+
+def test_facts_read_in_what_others_wrote_end_nothing_of_yours(call: Callable[..., Any], db: Path) -> None:
+    call(
+        "add", "--text", "I live in Oslo.", "--speaker", "Ana", "--time", "2025", "--writer", "facts_local", "--db", db
+    )
+    call("add", "--text", "I moved to Rome.", "--speaker", "Ana", "--time", "2026", "--writer", "facts_local",
+         "--untrusted", "--db", db)  # fmt: skip
+    with Memory(db) as memory:
+        (oslo,) = [record for record in memory.records({"kind": "fact"}) if "Oslo" in record.text]
+        assert (oslo.until, Trust().of(oslo, memory)) == (None, "person")
+    levels = trusted(db)
+    assert {levels[text] for text in levels if "Rome" in text} == {"untrusted"}
+
+
+def test_a_writer_of_facts_says_what_it_read_and_what_not(call: Callable[..., Any], db: Path) -> None:
+    words = ("add", "--text", "I live in Oslo. Is it cold?", "--speaker", "Ana", "--writer", "facts_local", "--db", db)
+    told = call(*words)
+    assert "Facts: 1 inserted, 0 updated, 0 ended, 1 left out." in told.stdout
+    assert '"Is it cold?": a question' in told.stderr
+    told = json.loads(call("add", "--text", "I live in Oslo!", *words[3:], "--json").stdout)
+    assert told["facts"]["refused"] == len(told["left_out"]) == 1
+    assert "Facts" not in call("add", "--text", "Rain.", "--db", db).stdout

@@ -294,6 +294,7 @@ def test_a_budget_in_records_holds_and_the_log_tells_what_left(open_memory: Open
     assert memory.check().ok
 
 
+@pytest.mark.file
 def test_a_budget_in_bytes_holds_on_disk(open_memory: Open) -> None:
     memory = open_memory(budget="400 kB")
     for batch in range(30):
@@ -344,6 +345,7 @@ def test_a_budget_that_cannot_be_is_refused(open_memory: Open, budget: str) -> N
 # ---- erase
 
 
+@pytest.mark.file
 def test_erased_text_is_nowhere_in_the_files(memory: Memory, tmp_path: Path) -> None:
     canary = "xylophonecanary"
     for i in range(300):
@@ -361,6 +363,7 @@ def test_erased_text_is_nowhere_in_the_files(memory: Memory, tmp_path: Path) -> 
     assert (tombstone.kind, tombstone.who, tombstone.why, tombstone.before) == ("erase", "person", "asked to", None)
 
 
+@pytest.mark.file
 def test_erase_reaches_what_was_forgotten_before(memory: Memory, tmp_path: Path) -> None:
     record = memory.add("zebracanary")
     memory.forget(record.id)
@@ -373,6 +376,7 @@ def test_erase_reaches_what_was_forgotten_before(memory: Memory, tmp_path: Path)
 # ---- files
 
 
+@pytest.mark.file
 def test_other_files_are_refused_and_not_touched(tmp_path: Path, open_memory: Open) -> None:
     import sqlite3
 
@@ -394,6 +398,7 @@ def test_other_files_are_refused_and_not_touched(tmp_path: Path, open_memory: Op
         assert not path.is_file() or path.read_bytes() == before
 
 
+@pytest.mark.file
 def test_migrations_run_forward_once(open_memory: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = open_memory()
     record = memory.add("written by version 1")
@@ -478,6 +483,7 @@ def test_a_broken_export_changes_nothing(open_memory: Open, tmp_path: Path) -> N
 # ---- check
 
 
+@pytest.mark.file
 @pytest.mark.parametrize(
     ("damage", "where"),
     [

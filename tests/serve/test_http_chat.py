@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 pytest.importorskip("fastapi", reason='fastapi is not installed: pip install "mnemic[serve]"')
 
+import httpx
 
+from mnemic.errors import ModelError
 from mnemic.lm.scripted import ScriptedLM
 
 CHAT = "/v1/chat/completions"
@@ -119,8 +123,7 @@ def test_content_in_parts_is_read(client: Any, lm: ScriptedLM) -> None:
 
 
 def test_the_client_of_openai_talks_to_it(client: Any) -> None:
-    openai = pytest.importorskip("openai")
-    httpx = pytest.importorskip("httpx")
+    openai = pytest.importorskip("openai", reason='openai is not installed: pip install "mnemic[lm]"')
 
     def handle(request: Any) -> Any:
         answer = client.request(request.method, request.url.path, content=request.content,
@@ -136,3 +139,71 @@ def test_the_client_of_openai_talks_to_it(client: Any) -> None:
     pieces = made.chat.completions.create(model="any", messages=messages, stream=True)
     said = "".join(chunk.choices[0].delta.content or "" for chunk in pieces if chunk.choices)
     assert said == whole.choices[0].message.content
+
+
+def slowly(first: str, others: Iterable[str], *, go: threading.Event, closed: threading.Event) -> ScriptedLM:
+    """A model that says its first piece and waits before it says the others."""
+
+    def say(_: Any) -> Iterator[str]:
+        try:
+            yield first
+            go.wait(10)
+            yield from others
+        finally:
+            closed.set()
+
+    return ScriptedLM(say)
+
+
+def test_the_first_words_are_there_before_the_last_are_said(live: Any) -> None:
+    go, closed = threading.Event(), threading.Event()
+    url = live(lm=slowly("In Porto", [", by the river", "."], go=go, closed=closed))
+    with httpx.stream("POST", f"{url}{CHAT}", json=asked("Where?", stream=True), timeout=20) as answer:
+        lines = (line.removeprefix("data: ") for line in answer.iter_lines() if line)
+        assert json.loads(next(lines))["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+        assert json.loads(next(lines))["choices"][0]["delta"] == {"content": "In Porto"}
+        assert remembered(url) == []
+        go.set()
+        rest = list(lines)
+    assert rest[-1] == "[DONE]"
+    assert remembered(url) == ["In Porto, by the river.", "Where?"]
+    assert len(json.loads(rest[-2])["mnemic"]["remembered"]) == 2
+
+
+def remembered(url: str) -> list[str]:
+    return [each["text"] for each in httpx.get(f"{url}/v1/spaces/default/records").json()["items"]]
+
+
+def test_a_client_that_goes_away_stops_the_model_and_nothing_is_half_remembered(live: Any) -> None:
+    go, closed = threading.Event(), threading.Event()
+    said: list[int] = []
+    many = (said.append(n) or " Porto" for n in range(10_000))  # type: ignore[func-returns-value]
+    url = live(lm=slowly("In", many, go=go, closed=closed))
+    with httpx.stream("POST", f"{url}{CHAT}", json=asked("Where?", stream=True), timeout=20) as answer:
+        next(answer.iter_lines())
+    go.set()
+    assert closed.wait(10)
+    assert len(said) < 5_000
+    assert remembered(url) == []
+
+
+def test_an_error_before_the_first_word_has_its_status_and_one_later_is_told_in_the_stream(serve: Any) -> None:
+    def silent(_: Any) -> str:
+        raise ModelError("the model is down: start it.")
+
+    def breaks(_: Any) -> Iterator[str]:
+        yield "In "
+        raise ModelError("the model broke off: ask again.")
+
+    answer = serve(lm=ScriptedLM(silent)).post(CHAT, json=asked("Where?", stream=True))
+    assert (answer.status_code, answer.json()["error"]["message"]) == (502, "the model is down: start it.")
+    client = serve(lm=ScriptedLM(breaks))
+    lines = [line for line in client.post(CHAT, json=asked("Where?", stream=True)).text.splitlines() if line]
+    assert json.loads(lines[-1].removeprefix("data: "))["error"]["message"] == "the model broke off: ask again."
+    assert client.get("/v1/spaces/default/records").json()["items"] == []
+
+
+def test_a_space_may_have_any_name_in_the_header(client: Any) -> None:
+    client.post(CHAT, json=asked("I sold the boat."), headers={"X-Mnemic-Space": "Küche/Garten".encode()})
+    told = client.get("/v1/spaces").json()["items"]
+    assert [each["space"] for each in told] == ["Küche/Garten", "default"]

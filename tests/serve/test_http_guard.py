@@ -242,6 +242,31 @@ def test_metrics_count_requests_by_route_and_name_no_space(client: TestClient) -
         assert re.fullmatch(r'# .*|[a-z_]+(\{([a-z]+="[^"]*",?)+\})? [0-9.e+-]+', line), line
 
 
+def test_methods_that_somebody_makes_up_do_not_pile_up_in_the_metrics(client: TestClient) -> None:
+    for n in range(20):
+        client.request(f"MADEUP{n}", "/v1/spaces")
+    told = client.get("/metrics").text
+    assert 'method="other"' in told
+    assert "MADEUP" not in told
+
+
+@pytest.mark.parametrize(
+    ("content", "media", "sentence"),
+    [
+        ('{"text": "tea"}', "application/x-www-form-urlencoded", "`content-type: application/json`"),
+        ('{"text": "tea"}', "text/plain", 'the body was sent as "text/plain"'),
+        ('{"text": ', "application/json", "JSON"),
+        ("[" * 100_000, "application/json", "how deep it is nested"),
+    ],
+)  # fmt: skip
+def test_a_body_that_cannot_be_read_is_told_how_to_be_sent(
+    client: TestClient, content: str, media: str, sentence: str
+) -> None:
+    answer = client.post("/v1/spaces/default/records", content=content, headers={"content-type": media})
+    assert answer.status_code in (400, 422)
+    assert sentence in answer.json()["detail"]
+
+
 def test_buckets_add_up() -> None:
     counted = metrics.Metrics()
     for seconds in (0.001, 0.02, 0.02, 99.0):

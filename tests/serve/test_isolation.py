@@ -27,7 +27,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from mnemic.serve import Settings, columns, rooms
+from mnemic.recall.store_corpus import StoreCorpus
+from mnemic.serve import Settings, rooms
 from mnemic.serve.http import create_app
 
 NAMES = ("ana", "ben", "eva")
@@ -212,7 +213,7 @@ def test_a_leak_would_be_noticed(leak: str, monkeypatch: pytest.MonkeyPatch) -> 
     if leak == "numbers":
         monkeypatch.setattr(rooms.Room, "_numbers", lambda self, ns: {n: n for n in ns})
     if leak == "words":
-        monkeypatch.setattr(columns.SpaceCorpus, "_alone", lambda self: True)
+        monkeypatch.setattr(StoreCorpus, "_alone", lambda self: True)
     if leak == "sizes":
         monkeypatch.setattr(rooms.Room, "whole", True)
     with pair() as worlds:

@@ -66,7 +66,10 @@ def test_what_was_acknowledged_is_there_however_the_server_ends(db: Path, how: s
             writers = [threading.Thread(target=write, args=(url, acknowledged, stop, n)) for n in range(4)]
             for writer in writers:
                 writer.start()
-            time.sleep(0.4)
+            known, until = len(acknowledged), time.monotonic() + 30
+            while len(acknowledged) == known and time.monotonic() < until:
+                time.sleep(0.02)  # on a busy machine the first write takes its time
+            time.sleep(0.2)
             process.send_signal(how)
             for writer in writers:
                 writer.join()

@@ -13,18 +13,19 @@ import click
 
 from mnemic import __version__
 from mnemic.cli.group import Commands
+from mnemic.cli.place import PlaceType
 
 # Subcommands of `claims`, `bench`, `mcp` and `access`.
 _NESTED = ("list", "run", "report", "install", "principal", "issue", "grant", "revoke")
 
 
 @click.group("mnemic", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--db", type=click.Path(path_type=Path), envvar="MNEMIC_DB", show_envvar=True, help="The memory file.")
+@click.option("--db", type=PlaceType(), envvar="MNEMIC_DB", show_envvar=True, help="A file, or postgresql://...")
 @click.option("--space", help="Whose memory: spaces of one file do not see each other.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")
 @click.version_option(__version__, "-V", "--version", message="mnemic %(version)s")
 @click.pass_context
-def main(context: click.Context, db: Path | None, space: str | None, as_json: bool) -> None:
+def main(context: click.Context, db: Path | str | None, space: str | None, as_json: bool) -> None:
     """Remember what you are given, and answer from it.
 
     The options stand before or after the command: `mnemic --db life.db add notes/` is the same as

@@ -30,6 +30,7 @@ class Commands(click.Group):
         "stats": "Show counts and sizes.",
         "export": "Write the memory as JSON lines.",
         "load": "Read what `export` wrote.",
+        "copy": "Copy a memory to another file or database, whole.",
         "index": "Read what a retriever needs out of records.",
         "reembed": "Make all vectors again with another embedder.",
         "serve": "Serve the memory on this machine: HTTP, MCP and a page to look into it.",

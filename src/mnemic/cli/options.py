@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mnemic.cli.place import PlaceType
+from mnemic.db.address import is_address, shown_address
 from mnemic.errors import InputError, NotFound
 
 if TYPE_CHECKING:
@@ -25,10 +27,20 @@ MOST = 2**31 - 1  # of any count that a person gives
 
 @dataclass(frozen=True)
 class Place:
-    """Which memory a command is about: a file and a space in it."""
+    """Which memory a command is about: a file or the address of a database, and a space in it."""
 
-    path: Path
+    path: Path | str
     space: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in a report."""
+        return shown_address(str(self.path)) if is_address(self.path) else Path(self.path).name
+
+    @property
+    def there(self) -> bool:
+        """Is there something? Of a database that is known when it is opened."""
+        return is_address(self.path) or os.path.lexists(self.path)
 
     def open(self, *, make: bool = False, **options: Any) -> Memory:
         """The memory; raises NotFound when there is none and none should be made.
@@ -38,8 +50,8 @@ class Place:
         from mnemic.memory import Memory
 
         if make and self.path == default_path():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not make and not os.path.lexists(self.path):
+            default_path().parent.mkdir(parents=True, exist_ok=True)
+        if not make and not self.there:
             raise NotFound(
                 f"there is no memory at {self.path}: make it with `mnemic add`, or name another one with --db."
             )
@@ -62,11 +74,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 def memory_options(command: Command) -> Command:
     """--db, --space and --json; the command is given a Place and as_json."""
 
-    @click.option("--db", type=click.Path(path_type=Path), help="The memory file.  [env var: MNEMIC_DB]")
+    @click.option("--db", type=PlaceType(), help="The memory: a file, or postgresql://...  [env var: MNEMIC_DB]")
     @click.option("--space", default="default", show_default=True, help="Whose memory.")
     @json_option
     @wraps(command)
-    def placed(*words: Any, db: Path | None, space: str, **options: Any) -> Any:
+    def placed(*words: Any, db: Path | str | None, space: str, **options: Any) -> Any:
         return command(*words, place=Place(db or default_path(), space), **options)
 
     return placed

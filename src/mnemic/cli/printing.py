@@ -119,6 +119,8 @@ def origin_of(record: Record) -> str:
         parts.append(record.episode)
     if record.kind != "episode":
         parts.append(record.kind)
+    if record.metadata.get("trust", "person") != "person":
+        parts.append("untrusted")
     if record.stale:
         parts.append(f"STALE: {record.stale}")
     return " · ".join(one_line(part, 120) for part in parts)

@@ -11,7 +11,7 @@ from mnemic.db.store import Store
 def accesses(store: Store, space: str) -> dict[str, tuple[int, float]]:
     """id -> (how often, when last in seconds since 1970)."""
     rows = store.read(
-        "SELECT id, count, last FROM access JOIN record ON access.record = record.n WHERE space = ?", (space,)
+        "SELECT id, count, last FROM access JOIN record ON access.record = record.n WHERE record.space = ?", (space,)
     )
     return {id: (count, last) for id, count, last in rows}
 
@@ -20,7 +20,7 @@ def note_access(store: Store, ids: Sequence[str]) -> None:
     """These records were found just now."""
     with store.transaction() as db:
         db.executemany(
-            "INSERT INTO access SELECT n, 1, ?1 FROM record WHERE id = ?2 "
-            "ON CONFLICT (record) DO UPDATE SET count = count + 1, last = ?1",
+            "INSERT INTO access (record, count, last) SELECT n, 1, ? FROM record WHERE id = ? "
+            "ON CONFLICT (record) DO UPDATE SET count = access.count + 1, last = excluded.last",
             [(clock.time(), id) for id in ids],
         )

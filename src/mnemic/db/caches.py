@@ -8,14 +8,16 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
+from mnemic.db.address import is_address
+
 
 def cache_file(path: str, name: str) -> Path | None:
-    """Where a cache of a memory file lies; None for a memory in RAM, which has none."""
-    return None if path == ":memory:" else Path(f"{path}.{name}.cache")
+    """Where a cache of a memory file lies; None for a memory in RAM or in a database, which have none."""
+    return None if path == ":memory:" or is_address(path) else Path(f"{path}.{name}.cache")
 
 
 def drop_caches(path: str) -> None:
     """Delete all caches of a memory file."""
-    if path != ":memory:":
+    if path != ":memory:" and not is_address(path):
         for name in glob.glob(f"{glob.escape(path)}.*.cache"):
             Path(name).unlink(missing_ok=True)

@@ -6,17 +6,26 @@ One `Changes` is one call: its operations share `call`, and live or die in one t
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
-from mnemic.db.rows import asks, delete_record, digest, dumps, insert_record, state_of, validity
+from mnemic.db.connection import Connection
+from mnemic.db.rows import (
+    asks,
+    delete_record,
+    digest,
+    dumps,
+    insert_record,
+    state_of,
+    validity,
+    write_derivation,
+)
 from mnemic.db.store import Store
 from mnemic.moment import moment, now
-from mnemic.recall.terms import keys, terms
+from mnemic.recall.terms import terms
 from mnemic.record import Edge, Operation, OperationKind, Record
 
 
@@ -26,7 +35,7 @@ class Changes:
     Every method applies one operation, appends it to the log and returns it with its n.
     """
 
-    def __init__(self, store: Store, db: sqlite3.Connection, space: str, *, who: str, why: str) -> None:
+    def __init__(self, store: Store, db: Connection, space: str, *, who: str, why: str) -> None:
         self.store, self.db, self.space = store, db, space
         self.who, self.why = who, why
         self.call = uuid7()
@@ -36,9 +45,9 @@ class Changes:
     def insert(self, record: Record, windows: bytes | None, embedder: int | None, edges: Sequence[Edge] = (),
                *, undoes: int | None = None, why: str | None = None) -> Operation:  # fmt: skip
         """Remember a record with its packed vectors and the edges that were read from it."""
-        n = insert_record(self.db, record)
-        if windows is not None:
-            self.db.execute("INSERT INTO vector VALUES (?, ?, ?)", (n, embedder, windows))
+        n = insert_record(self.store, self.db, record)
+        if windows is not None and embedder is not None:
+            self.store.write_vectors(self.db, embedder, {n: windows})
         self._write_edges(edges)
         return self._log("insert", record.id, None, state_of(record, edges), n, undoes=undoes, why=why)
 
@@ -64,12 +73,11 @@ class Changes:
             (new.kind, new.text, new.time, begins, ends, new.until, new.source, new.place, new.episode, new.speaker,
              dumps(dict(new.metadata)) if new.metadata else None,
              dumps(list(new.derived_from)) if new.derived_from else None,
-             new.stale, new.pinned, new.importance, digest(new), n),
+             new.stale, int(new.pinned), new.importance, digest(new), n),
         )  # fmt: skip
         if new.derived_from != old.derived_from:
             self.db.execute("DELETE FROM derivation WHERE record = ?", (new.id,))
-            pairs = [(source, new.id) for source in new.derived_from]
-            self.db.executemany("INSERT OR IGNORE INTO derivation VALUES (?, ?)", pairs)
+            write_derivation(self.db, new)
         has = had if edges is None else edges
         return self._log(kind, new.id, state_of(old, had), state_of(new, has), n, who=who, why=why, undoes=undoes)
 
@@ -77,7 +85,7 @@ class Changes:
                why: str | None = None, undoes: int | None = None) -> Operation:  # fmt: skip
         """Take a record out; the log keeps it, so that it can come back."""
         edges = list(self.store.edges(self.space, record.id))
-        delete_record(self.db, n, record)
+        delete_record(self.store, self.db, n, record)
         return self._log(kind, record.id, state_of(record, edges), None, n, who=who, why=why, undoes=undoes)
 
     def redact(self, id: str) -> None:
@@ -107,7 +115,7 @@ class Changes:
     def erase(self, found: tuple[int, Record] | None, id: str) -> Operation:
         """Take a record out of rows, indexes and log; the tombstone keeps who, when and why."""
         if found is not None:
-            delete_record(self.db, *found)
+            delete_record(self.store, self.db, *found)
         self.db.execute("DELETE FROM edge WHERE head = ? OR tail = ?", (id, id))
         self.redact(id)
         return self._log("erase", id, None, None, found[0] if found else None)
@@ -143,14 +151,12 @@ class Changes:
 
     def _write_text(self, n: int, old: Record, new: Record, windows: bytes | None, embedder: int | None) -> None:
         stemmed = terms(new.text)
-        self.db.execute(
-            "INSERT INTO words (words, rowid, terms) VALUES ('delete', ?, ?)", (n, " ".join(keys(terms(old.text))))
-        )
-        self.db.execute("INSERT INTO words (rowid, terms) VALUES (?, ?)", (n, " ".join(keys(stemmed))))
+        self.store.drop_words(self.db, n, terms(old.text))
+        self.store.write_words(self.db, {n: stemmed})
         self.db.execute("UPDATE record SET words = ?, asks = ? WHERE n = ?", (len(stemmed), asks(new.text), n))
         self.db.execute("DELETE FROM vector WHERE record = ?", (n,))
-        if windows is not None:
-            self.db.execute("INSERT INTO vector VALUES (?, ?, ?)", (n, embedder, windows))
+        if windows is not None and embedder is not None:
+            self.store.write_vectors(self.db, embedder, {n: windows})
 
     def _write_edges(self, edges: Sequence[Edge]) -> None:
         self.db.executemany(
@@ -165,18 +171,18 @@ class Changes:
             kind, target, before, after, who or self.who, self.why if why is None else why, self.at, self.call,
             undoes=undoes,
         )  # fmt: skip
-        cursor = self.db.execute(
+        n = self.store.inserted(
             "INSERT INTO operation (kind, target, space, before, after, who, why, at, at_s, call, undoes, record) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (kind, target, self.space, dumps(before) if before else None, dumps(after) if after else None,
              operation.who, operation.why, self.at, moment(self.at).start, self.call, undoes, record),
         )  # fmt: skip
-        operation = replace(operation, n=cursor.lastrowid or 0)
+        operation = replace(operation, n=n)
         self.done.append(operation)
         return operation
 
 
-def _not_before(at: str, db: sqlite3.Connection) -> str:
+def _not_before(at: str, db: Connection) -> str:
     """A clock that was set back must not make the log run backwards: as_of reads it by time."""
     last = db.execute("SELECT at FROM operation ORDER BY n DESC LIMIT 1").fetchone()
     return max(at, last[0]) if last else at

@@ -5,16 +5,12 @@ What stands in the file once cannot be checked against anything: who and why of 
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mnemic.db.comparing import problems
-from mnemic.db.erasing import finish
 from mnemic.db.mending import mend
 from mnemic.db.problem import Problem
-from mnemic.db.schema import translate
 from mnemic.db.store import Store
 from mnemic.seams import Embedder
 
@@ -45,9 +41,10 @@ def check(store: Store, embedder: Embedder, *, repair: bool = False) -> Report:
         left = _found(store)
         mended = [problem for problem in found if problem not in left]
         found = left
-    if repair and (reason := finish(store)):
+    if repair and (reason := store.rewrite()):
         found.append(Problem("pages", reason, False))
-    count = store.read("SELECT (SELECT count(*) FROM record), (SELECT count(*) FROM operation)")[0]
+    with store.everywhere():
+        count = store.read("SELECT (SELECT count(*) FROM record), (SELECT count(*) FROM operation)")[0]
     return Report(count[0], count[1], tuple(found), tuple(mended))
 
 
@@ -57,22 +54,8 @@ def _can_mend(found: Sequence[Problem]) -> bool:
 
 
 def _found(store: Store) -> list[Problem]:
-    with _one_moment(store):
+    with store.everywhere(), store.one_moment():
         return list(problems(store))
-
-
-@contextmanager
-def _one_moment(store: Store) -> Iterator[None]:
-    """A transaction that only reads: what another process writes meanwhile is no damage."""
-    with store.lock:
-        try:
-            store.db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                store.db.execute("ROLLBACK")
-        except sqlite3.DatabaseError as error:
-            raise translate(error, store.path) from error
 
 
 __all__ = ["Problem", "Report", "check"]

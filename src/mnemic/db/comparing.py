@@ -25,18 +25,10 @@ from mnemic.record import Operation, OperationKind, Record
 
 WORKED_OUT = ("begins", "ends", "written_s", "words", "asks", "digest")  # columns of a record that its others give
 
-_TEXTS = {
-    "record": "id space kind text time until written source place episode speaker metadata derived_from stale",
-    "operation": "kind target space before after who why at call",
-    "edge": "space head relation tail source",
-    "derivation": "source record",
-    "ledger": "space source fingerprint report at",
-}
-
 
 def problems(store: Store) -> Iterator[Problem]:
     """All that is wrong; the caller holds the store's lock and a transaction, so that all of it is one moment."""
-    found = [*_pages(store), *_texts(store)]
+    found = list(store.unsound())
     yield from found
     if any(problem.where == "pages" for problem in found):
         return  # the rest could not be read
@@ -87,35 +79,6 @@ def worked_out(record: Record) -> tuple[Any, ...]:
     begins, ends = validity(record)
     words = len(terms(record.text))
     return begins, ends, moment(record.written).start, words, asks(record.text), content_digest(record)
-
-
-# ---- can it be read
-
-
-def _pages(store: Store) -> Iterator[Problem]:
-    for (line,) in store.read("PRAGMA integrity_check"):
-        if "fts5" in str(line).lower():  # newer versions of SQLite look into the full-text index too
-            yield Problem("words", str(line), True)
-        elif line != "ok":
-            yield Problem("pages", str(line), False)
-
-
-def _texts(store: Store) -> Iterator[Problem]:
-    """Texts that are no UTF-8: Python cannot even fetch them."""
-    store.db.create_function("readable", 1, _is_text, deterministic=True)
-    for table, columns in _TEXTS.items():
-        joined = " || ".join(f"coalesce({column}, '')" for column in columns.split())
-        for (count,) in store.read(f"SELECT count(*) FROM {table} WHERE NOT readable(CAST({joined} AS BLOB))"):
-            if count:
-                yield Problem("pages", f"{count} rows of the table {table} hold bytes that are no text", False)
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 # ---- log and rows
@@ -198,7 +161,7 @@ def _newest(store: Store) -> Iterator[Problem]:
 
 STRAY_OPERATIONS = (
     "SELECT operation.n, record.n FROM record JOIN operation ON operation.n = (SELECT max(n) FROM operation AS o "
-    "WHERE o.target = record.id AND o.kind NOT IN ('link', 'unlink')) WHERE operation.record IS NOT record.n"
+    "WHERE o.target = record.id AND o.kind NOT IN ('link', 'unlink')) WHERE coalesce(operation.record, 0) != record.n"
 )
 
 

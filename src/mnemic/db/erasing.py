@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from mnemic.db.caches import drop_caches
 from mnemic.db.changes import Changes
-from mnemic.db.schema import translate
 from mnemic.db.store import Store
-from mnemic.errors import Busy, NotFound
+from mnemic.errors import NotFound
 from mnemic.limits import is_id
 from mnemic.moment import shown
 
@@ -45,9 +44,9 @@ def erase(store: Store, space: str, id: str, *, why: str) -> Erasure:
         derived = made_from(store, space, [id])
         changes.mark_stale([id], f"source {id} was erased")
         operation = changes.erase(found, id)
-        db.execute("INSERT INTO words (words) VALUES ('optimize')")  # deleted words leave the full-text index now
+        store.compact(db)  # deleted words leave the full-text index now
     drop_caches(store.path)
-    reason = _rewrite(store)
+    reason = store.rewrite()
     return Erasure(id, operation.n, tuple(derived), not reason, reason)
 
 
@@ -60,7 +59,7 @@ def made_from(store: Store, space: str, ids: Sequence[str]) -> list[str]:
     last = 0
     while page := store.read(
         "SELECT n, target, coalesce(after, before) FROM operation WHERE n > ? AND space = ? "
-        "AND instr(coalesce(after, before), '\"derived_from\"') ORDER BY n LIMIT 1000", (last, space)
+        "AND coalesce(after, before) LIKE '%\"derived_from\"%' ORDER BY n LIMIT 1000", (last, space)
     ):  # fmt: skip
         for _, target, state in page:
             for source in json.loads(state).get("derived_from", ()):
@@ -72,28 +71,3 @@ def made_from(store: Store, space: str, ids: Sequence[str]) -> list[str]:
         front = list(dict.fromkeys(each for id in front for each in made.get(id, ()) if each not in found))
         found |= dict.fromkeys(front)
     return list(found)[len(dict.fromkeys(ids)) :]
-
-
-def _rewrite(store: Store) -> str:
-    """Write every page anew and empty the WAL; returns why it could not be done, or nothing.
-
-    secure_delete alone is not enough: moving rows between pages can leave copies in unused parts of a page.
-    """
-    with store.lock:
-        try:
-            store.db.execute("VACUUM")
-            busy, _, _ = store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except Exception as error:
-            known = translate(error, store.path) if hasattr(error, "sqlite_errorcode") else error  # type: ignore[arg-type]
-            if isinstance(known, Busy):
-                return f"the text is gone from the memory, but its pages could not be rewritten ({known})"
-            raise known from error
-    if busy:
-        return ("the text is gone from the memory, but another process is reading an older state of the file: "
-                "close it and run `mnemic check --repair` to finish")  # fmt: skip
-    return ""
-
-
-def finish(store: Store) -> str:
-    """Complete an erase that another process had kept from rewriting the file."""
-    return _rewrite(store)

@@ -23,10 +23,10 @@ def words_against_rows(store: Store, records: Iterable[tuple[int, Record]]) -> I
     indexed: dict[int, int] = {}
     last, lost = None, 0
     try:
-        for n, term in store.db.execute("SELECT doc, term FROM posting"):
+        for n, term in store.indexed_words():
             indexed[n] = (indexed.get(n, 0) + hash(term)) & MASK
             if term != last:
-                lost += store.db.execute("SELECT 1 FROM posting WHERE term = ? LIMIT 1", (term,)).fetchone() is None
+                lost += not store.is_indexed(term)
                 last = term
     except sqlite3.DatabaseError as error:
         yield Problem("words", f"the full-text index cannot be read ({error})", True)
@@ -63,12 +63,15 @@ def vectors_against_rows(store: Store) -> Iterator[Problem]:
 
 def wrong_vectors(store: Store, embedder: int, dimensions: int) -> Iterator[int]:
     """n of records whose packed windows have a wrong size, lie outside of the text or hold no number."""
-    last, size = 0, window_type(dimensions).itemsize
+    yield from (gone := store.unsearchable(embedder))
+    last, size, known = 0, window_type(dimensions).itemsize, set(gone)
     while page := store.read(
         "SELECT record.n, text, windows FROM vector JOIN record ON record.n = vector.record "
         "WHERE embedder = ? AND record.n > ? ORDER BY record.n LIMIT 1000", (embedder, last)
     ):  # fmt: skip
         for n, text, data in page:
+            if n in known:
+                continue
             if not isinstance(data, bytes) or not data or len(data) % size:
                 yield n
                 continue

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from mnemic.db.connection import Connection
 from mnemic.db.problem import Problem
 from mnemic.db.replaying import Key, Newest, Replay, sum_of
 from mnemic.db.store import Store
@@ -45,15 +45,15 @@ def links_against_log(store: Store, replay: Replay) -> Iterator[Problem]:
         yield Problem("edges", told, found.mendable)
 
 
-def mend_links(store: Store, db: sqlite3.Connection, replay: Replay) -> None:
+def mend_links(store: Store, db: Connection, replay: Replay) -> None:
     """As the log says; what only the rows have stays, unless it stands for something that is lost."""
     db.execute("DELETE FROM edge WHERE source IS NOT NULL AND source NOT IN (SELECT id FROM record)")
     for found in list(differences(store, replay)):
         if found.mendable:
             db.executemany(
                 "DELETE FROM edge WHERE n = (SELECT max(n) FROM edge WHERE space = ? AND head = ? AND relation = ? "
-                "AND tail = ? AND weight = ? AND source IS ?)",
-                [(*link, found.source) for link in found.strange.elements()],
+                "AND tail = ? AND weight = ? AND coalesce(source, '') = ?)",
+                [(*link, found.source or "") for link in found.strange.elements()],
             )
         db.executemany(
             "INSERT INTO edge (space, head, relation, tail, weight, source) VALUES (?, ?, ?, ?, ?, ?)",

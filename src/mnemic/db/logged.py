@@ -31,7 +31,7 @@ def logged(store: Store, space: str, *, target: str | None, after: int, last: in
     found = (
         operation
         for operation in store.operations(space, target=target, after=after)
-        if _done(operation, during) and (where.open or _concerns(operation, where))
+        if _done(operation, during) and (where.open or concerns(operation, where))
     )
     return found if last is None else iter(deque(found, maxlen=last))
 
@@ -41,7 +41,7 @@ def _done(operation: Operation, during: Span | None) -> bool:
     return _overlap(during, at.start, at.end)
 
 
-def _concerns(operation: Operation, where: Filter) -> bool:
+def concerns(operation: Operation, where: Filter) -> bool:
     state = operation.after or operation.before or {}
     if "text" not in state:
         return False

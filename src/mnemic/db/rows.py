@@ -1,4 +1,4 @@
-"""Records and operations as rows of SQLite and as JSON, and back.
+"""Records and operations as rows and as JSON, and back.
 
 The JSON of a record leaves out what has its default, so that the log stays small; `id` and `space` stand
 beside it in the log's own columns.
@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnemic.moment import moment
-from mnemic.recall.terms import keys, terms
+from mnemic.recall.terms import terms
 from mnemic.record import Edge, Operation, Record
+
+if TYPE_CHECKING:
+    from mnemic.db.connection import Connection
+    from mnemic.db.store import Store
 
 _DEFAULTS = {f.name: f.default for f in fields(Record) if f.name not in ("id", "space", "kind", "text", "metadata")}
 _COLUMNS = ("id", "space", "kind", "text", "time", "until", "written", "source", "place", "episode", "speaker",
@@ -67,11 +70,11 @@ def digest(record: Record) -> bytes:
     return hashlib.blake2b(dumps(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def insert_record(db: sqlite3.Connection, record: Record) -> int:
+def insert_record(store: Store, db: Connection, record: Record) -> int:
     """Write the row and its words; returns its n."""
     stemmed = terms(record.text)
     begins, ends = validity(record)
-    cursor = db.execute(
+    n = store.inserted(
         "INSERT INTO record (id, space, kind, text, time, begins, ends, until, written, written_s, source, place, "
         "episode, speaker, metadata, derived_from, stale, pinned, importance, words, asks, digest) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -79,16 +82,46 @@ def insert_record(db: sqlite3.Connection, record: Record) -> int:
          moment(record.written).start, record.source, record.place, record.episode, record.speaker,
          dumps(dict(record.metadata)) if record.metadata else None,
          dumps(list(record.derived_from)) if record.derived_from else None,
-         record.stale, record.pinned, record.importance, len(stemmed), asks(record.text),
+         record.stale, int(record.pinned), record.importance, len(stemmed), asks(record.text),
          digest(record)),
     )  # fmt: skip
-    n = cursor.lastrowid
-    assert n is not None
-    db.execute("INSERT INTO words (rowid, terms) VALUES (?, ?)", (n, " ".join(keys(stemmed))))
-    db.executemany(
-        "INSERT OR IGNORE INTO derivation VALUES (?, ?)", [(source, record.id) for source in record.derived_from]
-    )
+    store.write_words(db, {n: stemmed})
+    write_derivation(db, record)
     return n
+
+
+def write_derivation(db: Connection, record: Record) -> None:
+    """Note which records this one was made from."""
+    db.executemany(
+        "INSERT INTO derivation (source, record) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [(source, record.id) for source in record.derived_from],
+    )
+
+
+def write_ledger(db: Connection, rows: Sequence[Sequence[Any]]) -> None:
+    """Keep what is known of some files: (space, source, fingerprint, report, at) each."""
+    db.executemany(
+        "INSERT INTO ledger (space, source, fingerprint, report, at) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (space, source) DO UPDATE SET fingerprint = excluded.fingerprint, report = excluded.report, "
+        "at = excluded.at",
+        rows,
+    )
+
+
+def write_embedder(db: Connection, number: int) -> None:
+    """From now on the vectors of this embedder are the ones that are searched."""
+    db.execute(
+        "INSERT INTO meta (key, value) VALUES ('embedder', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (str(number),),
+    )
+
+
+def embedder_number(db: Connection, name: str, dimensions: int) -> int:
+    """The number of an embedder, which is known from now on."""
+    sql = "INSERT INTO embedder (name, dimensions) VALUES (?, ?) ON CONFLICT DO NOTHING"
+    db.execute(sql, (name, dimensions))
+    number: int = db.execute("SELECT id FROM embedder WHERE name = ?", (name,)).fetchone()[0]
+    return number
 
 
 def asks(text: str) -> int:
@@ -97,11 +130,9 @@ def asks(text: str) -> int:
     return 2 if text.rstrip(" \n\t\"'”’)").endswith(tuple(marks)) else int(any(mark in text for mark in marks))
 
 
-def delete_record(db: sqlite3.Connection, n: int, record: Record) -> None:
+def delete_record(store: Store, db: Connection, n: int, record: Record) -> None:
     """Take the row out of every table and index but the log."""
-    db.execute(
-        "INSERT INTO words (words, rowid, terms) VALUES ('delete', ?, ?)", (n, " ".join(keys(terms(record.text))))
-    )
+    store.drop_words(db, n, terms(record.text))
     db.execute("DELETE FROM record WHERE n = ?", (n,))
     db.execute("DELETE FROM vector WHERE record = ?", (n,))
     db.execute("DELETE FROM access WHERE record = ?", (n,))

@@ -16,10 +16,12 @@ def statistics(store: Store, space: str) -> dict[str, Any]:
     kinds = store.read("SELECT kind, count(*) FROM record WHERE space = ? GROUP BY kind ORDER BY kind", (space,))
     first, last = store.read("SELECT min(time), max(time) FROM record WHERE space = ?", (space,))[0]
     embedder = store.embedder()
+    with store.everywhere():
+        spaces = [name for (name,) in store.read("SELECT DISTINCT space FROM record ORDER BY space")]
     return {
         "path": store.path,
         "space": space,
-        "spaces": [name for (name,) in store.read("SELECT DISTINCT space FROM record ORDER BY space")],
+        "spaces": spaces,
         "records": sum(number for _, number in kinds),
         "kinds": dict(kinds),
         "stale": count("SELECT count(*) FROM record WHERE space = ? AND stale IS NOT NULL"),
@@ -30,6 +32,6 @@ def statistics(store: Store, space: str) -> dict[str, Any]:
         "operations": count("SELECT count(*) FROM operation WHERE space = ?"),
         "edges": count("SELECT count(*) FROM edge WHERE space = ?"),
         "embedder": embedder[1] if embedder else None,
-        "bytes": store.bytes_in_use(),
+        "bytes": store.bytes_in_use(space),
         "on_disk": store.sizes(),
     }

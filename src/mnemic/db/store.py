@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnemic.db.conditions import conditions, holds, marks
+from mnemic.db.connection import Connection
+from mnemic.db.problem import Problem
 from mnemic.db.rows import COLUMNS, edges_from, operation_of, record_from, record_of
 from mnemic.db.schema import connect, translate
-from mnemic.errors import NotFound
+from mnemic.errors import Busy, NotFound
 from mnemic.filter import Filter
 from mnemic.limits import is_id
 from mnemic.moment import Moment, shown
@@ -27,26 +30,43 @@ from mnemic.recall.terms import keys
 from mnemic.record import Edge, Operation, Record
 
 OPERATION = "n, kind, target, before, after, who, why, at, call, undoes"
+_TEXTS = {
+    "record": "id space kind text time until written source place episode speaker metadata derived_from stale",
+    "operation": "kind target space before after who why at call",
+    "edge": "space head relation tail source",
+    "derivation": "source record",
+    "ledger": "space source fingerprint report at",
+}
 _PAGE = 1000  # records fetched at a time while iterating, so that no read holds the lock for long
 
 
 class Store:
-    """A memory file, open. Safe from several threads (one lock) and several processes (WAL)."""
+    """A memory file, open. Safe from several threads (one lock) and several processes (WAL).
+
+    mnemic.db.postgres.PostgresStore is the same on PostgreSQL: it overrides what is SQLite's own here.
+    """
+
+    db: Connection
+    searches = False  # True where the database finds near vectors by itself (see recall.database_corpus)
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        self.db = connect(path)
         self.lock = threading.RLock()
-        self.db.create_function("holds", 2, _holds, deterministic=True)
-        self.db.create_function("folded", 1, lambda text: text.casefold() if text else text, deterministic=True)
+        self.db = self._file = connect(path)
+        self._file.create_function("holds", 2, holds, deterministic=True)
+        self._file.create_function("folded", 1, lambda text: text.casefold() if text else text, deterministic=True)
+        self._file.create_function("readable", 1, _is_text, deterministic=True)
 
     def close(self) -> None:
         with self.lock:
             self.db.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write all of the block or nothing of it. Embedding and language models run before it, never inside."""
+    def transaction(self, *, whole: bool = False) -> Iterator[Connection]:
+        """Write all of the block or nothing of it. Embedding and language models run before it, never inside.
+
+        whole   no other space may be written meanwhile (in a file, none ever is)
+        """
         with self.lock:
             try:
                 self.db.execute("BEGIN IMMEDIATE")  # the write lock now: an upgrade in mid-block may fail
@@ -59,6 +79,24 @@ class Store:
                     raise
             except sqlite3.DatabaseError as error:
                 raise translate(error, self.path) from error
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """A transaction that only reads: what others write meanwhile is not seen."""
+        with self.lock:
+            try:
+                self.db.execute("BEGIN")
+                try:
+                    yield
+                finally:
+                    self.db.execute("ROLLBACK")
+            except sqlite3.DatabaseError as error:
+                raise translate(error, self.path) from error
+
+    @contextmanager
+    def everywhere(self) -> Iterator[None]:
+        """All spaces may be read and written in this block, where a store is otherwise kept to one."""
+        yield
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         with self.lock:
@@ -102,7 +140,7 @@ class Store:
 
     def records(self, where: Filter, space: str) -> Iterator[tuple[int, Record]]:
         """(n, record) of all that pass, in the order they were written, a page at a time."""
-        condition, parameters = condition_of(where, space)
+        condition, parameters = self.condition_of(where, space)
         last = 0
         while True:
             page = self.read(
@@ -128,7 +166,7 @@ class Store:
 
     def numbers(self, where: Filter, space: str) -> npt.NDArray[np.int64]:
         """n of all records that pass, ascending."""
-        condition, parameters = condition_of(where, space)
+        condition, parameters = self.condition_of(where, space)
         rows = self.read(f"SELECT record.n FROM record WHERE {condition} ORDER BY record.n", parameters)
         return np.fromiter((n for (n,) in rows), np.int64, len(rows))
 
@@ -210,7 +248,7 @@ class Store:
         found: dict[str, int] = {}
         for start in range(0, len(terms), 500):
             part = keys(list(terms[start : start + 500]))
-            found.update(self.read(f"SELECT term, doc FROM vocabulary WHERE term IN ({_marks(part)})", part))
+            found.update(self.read(f"SELECT term, doc FROM vocabulary WHERE term IN ({marks(part)})", part))
         return {term: found.get(key, 0) for term, key in zip(terms, keys(list(terms)), strict=True)}
 
     def embedder(self) -> tuple[int, str, int] | None:
@@ -226,24 +264,98 @@ class Store:
         found: dict[int, bytes] = {}
         for start in range(0, len(ns), 500):
             part = [int(n) for n in ns[start : start + 500]]
-            sql = f"SELECT record, windows FROM vector WHERE embedder = ? AND record IN ({_marks(part)})"
+            sql = f"SELECT record, windows FROM vector WHERE embedder = ? AND record IN ({marks(part)})"
             found.update(self.read(sql, [embedder, *part]))
         return found
 
-    # ---- sizes
+    # ---- what is SQLite's own
 
-    def bytes_in_use(self) -> int:
-        """Bytes of the database's pages, free ones included; the WAL is transient and not counted."""
+    def inserted(self, sql: str, parameters: Sequence[Any]) -> int:
+        """Carry out an INSERT of one row; returns the n it was given."""
+        n = self._file.execute(sql, parameters).lastrowid
+        assert n is not None
+        return n
+
+    def go_on_numbering(self, db: Connection) -> None:
+        """Within a transaction that wrote numbers of its own: the next ones come after them (SQLite sees to it)."""
+
+    def write_words(self, db: Connection, stemmed: Mapping[int, Sequence[str]]) -> None:
+        """Index records: n -> stemmed words (see recall.terms)."""
+        rows = [(n, " ".join(keys(list(words)))) for n, words in stemmed.items()]
+        db.executemany("INSERT INTO words (rowid, terms) VALUES (?, ?)", rows)
+
+    def drop_words(self, db: Connection, n: int, stemmed: Sequence[str]) -> None:
+        """Take the words of a record out of the index; they must be those that it was indexed with."""
+        sql = "INSERT INTO words (words, rowid, terms) VALUES ('delete', ?, ?)"
+        db.execute(sql, (n, " ".join(keys(list(stemmed)))))
+
+    def clear_words(self, db: Connection) -> None:
+        """Empty the index, however damaged it is."""
+        try:
+            db.execute("INSERT INTO words (words) VALUES ('delete-all')")
+        except sqlite3.DatabaseError:
+            renew_words(db)
+
+    def indexed_words(self) -> Iterator[tuple[int, str]]:
+        """(n, key of a term) of the index: each as often as it occurs, equal terms one after the other."""
+        yield from self.db.execute("SELECT doc, term FROM posting")
+
+    def is_indexed(self, key: str) -> bool:
+        """Can the key of a term be found?"""
+        return self.db.execute("SELECT 1 FROM posting WHERE term = ? LIMIT 1", (key,)).fetchone() is not None
+
+    def write_vectors(self, db: Connection, embedder: int, packed: Mapping[int, bytes]) -> None:
+        """Keep the vectors of records: n -> packed windows (see recall/packed.py)."""
+        rows = [(n, embedder, windows) for n, windows in packed.items()]
+        db.executemany("INSERT INTO vector (record, embedder, windows) VALUES (?, ?, ?)", rows)
+
+    def compact(self, db: Connection) -> None:
+        """Within a transaction: let deleted words leave the index now, give free pages back."""
+        db.execute("INSERT INTO words (words) VALUES ('optimize')")
+        db.execute("PRAGMA incremental_vacuum").fetchall()
+
+    def rewrite(self) -> str:
+        """Write every page anew and empty the WAL; returns why it could not be done, or nothing.
+
+        secure_delete alone is not enough: moving rows between pages can leave copies in unused parts of a page.
+        """
         with self.lock:
-            pages: int = self.db.execute("PRAGMA page_count").fetchone()[0]
-            size: int = self.db.execute("PRAGMA page_size").fetchone()[0]
-        return pages * size
+            try:
+                self.db.execute("VACUUM")
+                busy, _, _ = self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.DatabaseError as error:
+                known = translate(error, self.path)
+                if isinstance(known, Busy):
+                    return f"the text is gone from the memory, but its pages could not be rewritten ({known})"
+                raise known from error
+        if busy:
+            return ("the text is gone from the memory, but another process is reading an older state of the file: "
+                    "close it and run `mnemic check --repair` to finish")  # fmt: skip
+        return ""
+
+    def unsound(self) -> Iterator[Problem]:
+        """Damage below the rows: pages, and bytes that Python could not even fetch as text."""
+        for (line,) in self.read("PRAGMA integrity_check"):
+            if "fts5" in str(line).lower():  # newer versions of SQLite look into the full-text index too
+                yield Problem("words", str(line), True)
+            elif line != "ok":
+                yield Problem("pages", str(line), False)
+        for table, columns in _TEXTS.items():
+            joined = " || ".join(f"coalesce({column}, '')" for column in columns.split())
+            for (count,) in self.read(f"SELECT count(*) FROM {table} WHERE NOT readable(CAST({joined} AS BLOB))"):
+                if count:
+                    yield Problem("pages", f"{count} rows of the table {table} hold bytes that are no text", False)
+
+    def unsearchable(self, embedder: int) -> list[int]:
+        """n of records whose vectors no search can find although they are there: none, they lie in one table."""
+        return []
+
+    def bytes_in_use(self, space: str) -> int:
+        """Bytes of the database's pages, free ones included; the WAL is transient and not counted."""
+        return self._pragma("page_count") * self._pragma("page_size")
 
     def free_bytes(self) -> int:
-        with self.lock:
-            pages: int = self.db.execute("PRAGMA freelist_count").fetchone()[0]
-            size: int = self.db.execute("PRAGMA page_size").fetchone()[0]
-        return pages * size
+        return self._pragma("freelist_count") * self._pragma("page_size")
 
     def sizes(self) -> dict[str, int]:
         """Bytes on disk of the file and what SQLite keeps beside it."""
@@ -252,43 +364,41 @@ class Store:
             name: os.path.getsize(self.path + end) for name, end in beside.items() if os.path.exists(self.path + end)
         }
 
+    def condition_of(self, where: Filter, space: str) -> tuple[str, list[Any]]:
+        """A filter as SQL over `record` and its parameters."""
+        parts, parameters = conditions(where, space)
+        if where.source:
+            parts.append("(" + " OR ".join("record.source GLOB ?" for _ in where.source) + ")")
+            parameters += [source.replace("[", "[[]") for source in where.source]  # only * and ? are special
+        if where.speaker:
+            parts.append(f"folded(record.speaker) IN ({marks(where.speaker)})")
+            parameters += [speaker.casefold() for speaker in where.speaker]
+        return " AND ".join(parts), parameters
 
-def condition_of(where: Filter, space: str) -> tuple[str, list[Any]]:
-    """A filter as SQL over `record` and its parameters."""
-    parts = ["record.space = ?"]
-    parameters: list[Any] = [space]
-    for column, words in (("id", where.ids), ("kind", where.kind), ("episode", where.episode)):
-        if words:
-            parts.append(f"record.{column} IN ({','.join('?' * len(words))})")
-            parameters += words
-    if where.source:
-        parts.append("(" + " OR ".join("record.source GLOB ?" for _ in where.source) + ")")
-        parameters += [source.replace("[", "[[]") for source in where.source]  # only * and ? are special
-    if where.speaker:
-        parts.append(f"folded(record.speaker) IN ({','.join('?' * len(where.speaker))})")
-        parameters += [speaker.casefold() for speaker in where.speaker]
-    for span, begins, ends in ((where.time, "begins", "ends"), (where.written, "written_s", "written_s + 1e-6")):
-        if span is not None:
-            parts.append(f"record.{begins} < ? AND coalesce({ends}, 9e999) > ?")
-            parameters += [span[1], span[0]]
-    if where.stale is not None:
-        parts.append("record.stale IS NOT NULL" if where.stale else "record.stale IS NULL")
-    if where.current:
-        parts.append("record.until IS NULL")
-    if where.metadata:
-        parts.append("holds(record.metadata, ?)")
-        parameters.append(json.dumps(dict(where.metadata)))
-    return " AND ".join(parts), parameters
+    def _pragma(self, name: str) -> int:
+        with self.lock:
+            value: int = self.db.execute(f"PRAGMA {name}").fetchone()[0]
+        return value
 
 
-def _holds(metadata: str | None, wanted: str) -> bool:
-    """True when every wanted key stands in the metadata with an equal value."""
-    have = json.loads(metadata) if metadata else {}
-    return all(key in have and have[key] == value for key, value in json.loads(wanted).items())
+def renew_words(db: Connection) -> None:
+    """An index too damaged to be emptied: put the tables of an empty one in its place."""
+    (sql,) = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'words'").fetchone()
+    with sqlite3.connect(":memory:") as empty:
+        empty.execute(sql)
+        for part in ("config", "data", "idx", "docsize"):
+            rows = empty.execute(f"SELECT * FROM words_{part}").fetchall()
+            db.execute(f"DELETE FROM words_{part}")
+            for row in rows:
+                db.execute(f"INSERT INTO words_{part} VALUES ({', '.join('?' * len(row))})", row)
 
 
-__all__ = ["OPERATION", "Store", "condition_of"]
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
-def _marks(values: Sequence[Any]) -> str:
-    return ",".join("?" * len(values))
+__all__ = ["OPERATION", "Store"]

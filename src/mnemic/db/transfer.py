@@ -22,7 +22,7 @@ from mnemic.budgeting import enforce
 from mnemic.commit import after_eviction
 from mnemic.db.changes import Changes
 from mnemic.db.exported import VERSION, Known, read
-from mnemic.db.rows import dumps, insert_record, state_of
+from mnemic.db.rows import dumps, insert_record, state_of, write_ledger
 from mnemic.db.store import OPERATION, Store
 from mnemic.db.survey import survey
 from mnemic.errors import Conflict, InputError
@@ -97,7 +97,8 @@ def load(memory: Memory, path: str | Path) -> list[Outcome]:
 
 
 def _elsewhere(memory: Memory, id: str) -> str | None:
-    found = memory.store.read("SELECT space FROM record WHERE id = ? AND space != ?", (id, memory.space))
+    with memory.store.everywhere():
+        found = memory.store.read("SELECT space FROM record WHERE id = ? AND space != ?", (id, memory.space))
     return found[0][0] if found else None
 
 
@@ -149,16 +150,17 @@ def _mark(record: Record) -> bytes:
 def _load_all(memory: Memory, path: str | Path, packed: IO[bytes]) -> list[Outcome]:
     """The whole space in one transaction: a load that is cut off leaves the memory empty."""
     outcomes = []
-    with memory.store.transaction() as db:
+    with memory.store.transaction(whole=True) as db:  # the positions of the log stay free meanwhile
         if not _is_empty(memory):
             raise Conflict("another process wrote to this space meanwhile; nothing was loaded, try again.")
-        shift = int(db.execute("SELECT coalesce(max(n), 0) FROM operation").fetchone()[0])  # 0 in a new file
+        with memory.store.everywhere():
+            shift = memory.store.position()  # 0 in a new file
         number = memory.embedder_number(db)
         for line in read(path, memory.space):
             match line.value:
                 case Record() as record:
-                    n = insert_record(db, record)
-                    db.execute("INSERT INTO vector VALUES (?, ?, ?)", (n, number, _unpacked(packed, record)))
+                    n = insert_record(memory.store, db, record)
+                    memory.store.write_vectors(db, number, {n: _unpacked(packed, record)})
                     outcomes.append(Outcome("added", record))
                 case Operation() as operation:
                     _load_operation(db, operation, memory.space, shift)
@@ -166,7 +168,8 @@ def _load_all(memory: Memory, path: str | Path, packed: IO[bytes]) -> list[Outco
                     db.execute("INSERT INTO edge (space, head, relation, tail, weight, source) "
                                "VALUES (?, ?, ?, ?, ?, ?)", (memory.space, *astuple(e)))  # fmt: skip
                 case Known() as known:
-                    db.execute("INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?)", (memory.space, *astuple(known)))
+                    write_ledger(db, [(memory.space, *astuple(known))])
+        memory.store.go_on_numbering(db)
         changes = Changes(memory.store, db, memory.space, who="person", why=f"load {_name(path)}")
         evicted = enforce(memory.store, changes, memory.budget, memory.policy, memory) if memory.budget else set()
     return [after_eviction(outcome, evicted) for outcome in outcomes]

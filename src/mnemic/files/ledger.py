@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mnemic import __version__
+from mnemic.db.rows import write_ledger
 from mnemic.db.store import Store
 from mnemic.errors import InputError
 from mnemic.files.bad import Bad
@@ -95,7 +96,7 @@ class Ledger:
         if entries:
             rows = [(self.space, e.source, json.dumps(asdict(e.mark)), _report(e), now().text) for e in entries]
             with self.store.transaction() as db:
-                db.executemany("INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?)", rows)
+                write_ledger(db, rows)
 
 
 def _names(path: Path, where: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 The `openai` client does the talking (retries with backoff among it); the bytes of the answer are read here,
 so that a server that trickles, never ends or answers something else is noticed and said in one sentence.
+An answer may be taken whole (`complete`) or piece by piece as it is said (`stream`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from mnemic.errors import InputError, ModelError
@@ -43,6 +45,8 @@ _COMPLAINTS = {
     "temperature": "temperature",
     "seed": "seed",
     "tool": "tools",
+    "stream_options": "stream_options",
+    "stream": "stream",
 }
 
 
@@ -83,6 +87,26 @@ class ChatModel:
             return self._ask(Request(tuple(messages), max_tokens, None, temperature, offered))
         except _NoTools:
             return read(self._by_schema(told(messages, offered), max_tokens, calls_schema(offered), temperature))
+
+    def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0
+               ) -> Generator[str, None, Reply]:  # fmt: skip
+        """The answer in pieces as the server says them; the generator returns all of it, with what it cost.
+
+        A server that does not stream says everything in one piece. Raises ModelError as `complete` does, and for an
+        answer that breaks off; `timeout` counts for each piece. Closing the generator closes the connection.
+        """
+        request = Request(tuple(messages), max_tokens, None, temperature)
+        while "stream" not in self._refused:
+            body = {**self._body(request, in_words=False), "stream": True}
+            if "stream_options" not in self._refused:
+                body["stream_options"] = {"include_usage": True}
+            try:
+                return (yield from self._pieces(body))
+            except _Refused as refusal:
+                self._give_up(str(refusal), body)
+        reply = self._ask(request)
+        yield reply.text
+        return reply
 
     @property
     def identity(self) -> str:
@@ -162,12 +186,34 @@ class ChatModel:
         raise ModelError(f"the language model at {self.base_url} refused the question: {complaint}")
 
     def _send(self, body: dict[str, Any]) -> bytes:
+        with self._answering(body) as response:
+            return self._read(response)
+
+    def _pieces(self, body: dict[str, Any]) -> Generator[str, None, Reply]:
+        with self._answering(body) as response:
+            if "event-stream" not in response.headers.get("content-type", ""):
+                reply = self._reply(self._read(response), body["messages"])
+                yield reply.text
+                return reply
+            said: list[str] = []
+            usage: Any = None
+            for event in self._events(response):
+                usage = event.get("usage") or usage
+                if piece := _said(event):
+                    said.append(piece)
+                    yield piece
+        whole = {"choices": [{"message": {"content": "".join(said)}}], "usage": usage}
+        return self._reply(json.dumps(whole).encode(), body["messages"])
+
+    @contextmanager
+    def _answering(self, body: dict[str, Any]) -> Iterator[Any]:
+        """The server's answer while it comes in; what goes wrong with it is said in one sentence."""
         import openai
 
         at = f"the language model at {self.base_url}"
         try:
             with self._opened().chat.completions.with_streaming_response.create(**body) as response:
-                return self._read(response)
+                yield response
         except openai.APITimeoutError:
             raise ModelError(f"{at} {self._too_slow}") from None
         except openai.APIConnectionError as error:
@@ -184,6 +230,39 @@ class ChatModel:
             said = self._too_slow if slow else f"broke off its answer ({error or type(error).__name__}): ask again."
             raise ModelError(f"{at} {said}") from None
 
+    def _events(self, response: Any) -> Iterator[Mapping[str, Any]]:
+        """The events of a stream until it says that it is done; raises ModelError when it ends before that."""
+        rest, size, ended, until = bytearray(), 0, False, time.monotonic() + self.timeout
+        for piece in response.iter_bytes():
+            size += len(piece)
+            self._within(until, size)
+            rest += piece
+            if b"\n" not in piece:
+                continue
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                if not line.startswith(b"data:"):
+                    continue  # a comment that keeps the connection open, or the end of an event
+                if line[5:].strip() == b"[DONE]":
+                    return
+                event = self._event(line[5:])
+                ended = ended or _finished(event)
+                yield event
+                until = time.monotonic() + self.timeout  # the time that our reader takes is not the server's
+        if not ended:
+            raise ModelError(f"the language model at {self.base_url} broke off its answer: ask again.")
+
+    def _event(self, data: bytearray) -> Mapping[str, Any]:
+        try:
+            event = json.loads(data)
+        except (ValueError, RecursionError):
+            event = None
+        if not isinstance(event, dict) or event.get("error"):
+            said = event.get("error") if isinstance(event, dict) else data.decode("utf-8", "replace")
+            raise ModelError(f"the language model at {self.base_url} broke off its answer ({shown(str(said))}): "
+                             "ask again, or look into its log.")  # fmt: skip
+        return event
+
     @property
     def _too_slow(self) -> str:
         return f"did not answer within {self.timeout:g} s: set MNEMIC_LLM_TIMEOUT higher, or use a smaller model."
@@ -193,11 +272,14 @@ class ChatModel:
         data, until = bytearray(), time.monotonic() + self.timeout
         for piece in response.iter_bytes():
             data += piece
-            if time.monotonic() > until:  # a byte now and then would keep any read timeout from striking
-                raise ModelError(f"the language model at {self.base_url} {self._too_slow}")
-            if len(data) > _LONGEST:
-                raise ModelError(f"the language model at {self.base_url} does not stop answering: use another one.")
+            self._within(until, len(data))
         return bytes(data)
+
+    def _within(self, until: float, size: int) -> None:
+        if time.monotonic() > until:  # a byte now and then would keep any read timeout from striking
+            raise ModelError(f"the language model at {self.base_url} {self._too_slow}")
+        if size > _LONGEST:
+            raise ModelError(f"the language model at {self.base_url} does not stop answering: use another one.")
 
     def _status(self, status: int, said: str) -> ModelError | _Refused:
         at = f"the language model at {self.base_url}"
@@ -274,6 +356,23 @@ class _NoTools(Exception):
 
 class _Refused(Exception):
     """The server does not take the request as it is; the text is its complaint."""
+
+
+def _choice(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = event.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) else {}
+
+
+def _said(event: Mapping[str, Any]) -> str:
+    """What an event of a stream adds to the answer; empty for one that adds nothing."""
+    delta = _choice(event).get("delta")
+    piece = delta.get("content") if isinstance(delta, dict) else None
+    return piece if isinstance(piece, str) else ""
+
+
+def _finished(event: Mapping[str, Any]) -> bool:
+    return _choice(event).get("finish_reason") is not None
 
 
 def _told(messages: Sequence[Message], schema: Mapping[str, Any]) -> list[Message]:

@@ -10,11 +10,12 @@ this user may enter, and the folder is removed at once: nobody can connect, and 
 from __future__ import annotations
 
 import os
+import queue
 import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,7 @@ class LocalModel:
         offered = checked_tools(tools, schema)
         if offered:
             messages, schema = told(messages, offered), calls_schema(offered)
-        request: dict[str, Any] = {
-            "messages": [dict(message) for message in messages],
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-            "seed": self.seed,
-            "cache_prompt": False,  # a prompt that is half cached is summed in another order: another answer
-        }
+        request = self._request(messages, max_tokens, temperature)
         if schema is not None:
             request["grammar"] = _library().json_schema_to_grammar({**schema, "x-guidance": _COMPACT})
         answer = self._ask(request)
@@ -76,6 +71,54 @@ class LocalModel:
             text = valid_json(closed(text) if offered else text, schema, self.name)
         reply = Reply(text, int(usage["prompt_tokens"]), int(usage["completion_tokens"]))
         return read(reply) if offered else reply
+
+    def stream(self, messages: Sequence[Message], *, max_tokens: int = 512, temperature: float = 0.0
+               ) -> Generator[str, None, Reply]:  # fmt: skip
+        """The answer token by token; the generator returns all of it, and closing it stops the model."""
+        request = self._request(messages, max_tokens, temperature)
+        said: list[str] = []
+        usage: Mapping[str, Any] = {}
+        for event in self._events({**request, "stream": True, "stream_options": {"include_usage": True}}):
+            usage = event.get("usage") or usage
+            piece = event["choices"][0]["delta"].get("content") if event.get("choices") else None
+            if piece:
+                said.append(piece)
+                yield piece
+        return Reply("".join(said), int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
+
+    def _request(self, messages: Sequence[Message], max_tokens: int, temperature: float) -> dict[str, Any]:
+        return {
+            "messages": [dict(message) for message in messages],
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "seed": self.seed,
+            "cache_prompt": False,  # a prompt that is half cached is summed in another order: another answer
+        }
+
+    def _events(self, request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """What llama.cpp tells while it answers: it calls back from its own time, so it runs in a thread."""
+        told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        left = threading.Event()
+
+        def hear(event: Any) -> bool:
+            told.put(event)
+            return left.is_set()  # true stops it
+
+        def run(server: Any) -> None:
+            try:
+                server.handle_chat_completions(dict(request), hear)
+            except Exception as error:
+                told.put({"error": {"message": str(error)}})
+            told.put(None)
+
+        threading.Thread(target=run, args=(self._loaded(),), daemon=True).start()
+        try:
+            while (event := told.get()) is not None:
+                if "error" in event:
+                    raise ModelError(f"{self.name} refused: {self._reason(event['error'])}")
+                yield event
+        finally:
+            left.set()
 
     @property
     def identity(self) -> str:

@@ -23,7 +23,7 @@ _CHUNK = 20_000  # rows fetched at a time while loading
 # What names no episode but a speaker, or a source as a whole, stands with the rest of its source and day.
 _EPISODE = (
     "coalesce(episode, CASE WHEN speaker IS NOT NULL OR source IS NOT NULL AND place IS NULL "
-    "THEN char(31) || coalesce(source, '') || char(31) || coalesce(substr(time, 1, 10), '') END)"
+    "THEN '\x1f' || coalesce(source, '') || '\x1f' || coalesce(substr(time, 1, 10), '') END)"
 )
 _ROW = f"n, {_EPISODE}, speaker, begins, words, asks"
 _PER_ROW = ("n", "key", "alive", "episode", "before", "after", "order", "speaker", "time", "length", "asks", "first",

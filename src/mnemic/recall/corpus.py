@@ -84,6 +84,9 @@ class Corpus(Protocol):
     def postings(self, term: str) -> tuple[Rows, Scores]:
         """Rows that hold a stemmed term (ascending) and how often each does, both [df]; dead rows excluded."""
 
+    def prepare(self, terms: Sequence[str]) -> None:
+        """The postings of these terms are about to be asked for: where each costs a journey, fetch them at once."""
+
     def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """About how many rows hold each stemmed term, without reading them; 0 only when none does."""
 

@@ -25,7 +25,7 @@ Axes  n rows, p rows of the pool
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +86,7 @@ class Question:
     def __init__(self, text: str, corpus: Corpus) -> None:
         self.text, self.corpus = text, corpus
         said = set(words(text))
-        self.speakers = [i for i, name in enumerate(corpus.speakers) if said.intersection(words(name))]
+        self.speakers = [i for i, name in enumerate(corpus.speakers) if said & _words_of(name)]
         names = {term for i in self.speakers for term in query_terms(corpus.speakers[i])}
         terms = query_terms(text)
         self.named = affordable(corpus, terms)  # the whole episode may hold a speaker's name as a word
@@ -118,14 +118,15 @@ class Question:
         others = {term: related(term)[:_LOOKED] for term in self.terms}
         held = corpus.frequencies([*self.terms, *(other for found in others.values() for other, _ in found)])
         known = set(affordable(corpus, self.terms))
-        room = _RARE
+        room, matched = _RARE, {term: [(term, 1.0)] if term in known else [] for term in self.terms}
         for term in self.terms:
-            matched = [(term, 1.0)] if term in known else []
             for other, weight in others[term]:
-                if 0 < held[other] <= room and len(matched) <= _USED:
-                    matched.append((other, weight))
+                if 0 < held[other] <= room and len(matched[term]) <= _USED:
+                    matched[term].append((other, weight))
                     room -= held[other]
-            total += idf(held[term], corpus.living) * self._best(matched)
+        corpus.prepare([*self.named, *(each for found in matched.values() for each, _ in found)])
+        for term in self.terms:
+            total += idf(held[term], corpus.living) * self._best(matched[term])
         return total
 
     def _best(self, matched: Sequence[tuple[str, float]]) -> Scores:
@@ -136,6 +137,11 @@ class Question:
             worth = np.float32(weight) * saturated(count, corpus.length[rows] / corpus.mean_length)
             best[rows] = np.maximum(best[rows], worth)
         return best
+
+
+@lru_cache(maxsize=10_000)
+def _words_of(name: str) -> frozenset[str]:
+    return frozenset(words(name))
 
 
 def features(question: Question, pool: Rows) -> Parts:

@@ -1,9 +1,17 @@
-"""The corpus of a memory file: scores over its columns, words from its index, records from its rows."""
+"""The corpus of a memory file: scores over its columns, words from its index, records from its rows.
+
+What a search looks at must not move under it, so each gets the columns as they stand (`frozen`), and shares them with
+others until something is written. Postings are kept up with what is added: a busy memory would otherwise read them
+again for each search. Nothing outside the space weighs: a word is as rare as it is here.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,21 +27,61 @@ from mnemic.record import Hit, Record
 from mnemic.seams import Embedder
 
 _SAMPLE = 2000  # rows that means and spreads are read from
+_FEW = 500  # added records whose words are put into the postings that are known; beyond, these are read again
+_MANY = 20_000  # terms whose postings are known at once
 
 
 class StoreCorpus(Columns):
     """Implements mnemic.recall.corpus.Corpus; see there for the promises of each method."""
 
+    _postings: dict[str, tuple[Rows, Scores]]
+    _frequency: dict[str, int]
+
     def __init__(self, store: Store, space: str, embedder: Embedder) -> None:
         super().__init__(store, space, embedder.dimensions)
+        self._still: Self | None = None
         self._embed = lru_cache(maxsize=16)(lambda query: embedder.embed([query])[0])
         self._forget()
 
+    def frozen(self) -> Self:
+        """The columns as of now; what others write meanwhile does not change them."""
+        with self.lock:
+            changed = self.refresh()
+            if changed or self._still is None:
+                still = copy(self)
+                for name in ("alive", "before", "after"):  # of older rows, what is appended later changes these
+                    setattr(still, name, getattr(self, name).copy())
+                still._moved = dict(self._moved)
+                self._still = still
+            return self._still
+
     def refresh(self) -> bool:
-        changed = super().refresh()
-        if changed:
+        with self.lock:
+            size, living, rows = self.size, self.living, self._room
+            postings, frequency = self._postings, self._frequency
+            if not super().refresh():
+                return False
             self._forget()
-        return changed
+            added = self.size - size
+            appended = self._room is rows and 0 <= added <= _FEW and self.living == living + added
+            if appended and len(postings) < _MANY:
+                self._postings, self._frequency = dict(postings), dict(frequency)
+                self._extend(size)
+            return True
+
+    def _extend(self, start: int) -> None:
+        """Put the words of the rows from `start` on into the postings and counts that are known."""
+        texts = self._store.fetch([int(n) for n in self.n[start:]])
+        found: dict[str, list[tuple[int, int]]] = {}
+        for row in range(start, self.size):
+            record = texts.get(int(self.n[row]))
+            for term, count in Counter(terms(record.text) if record else ()).items():
+                found.setdefault(term, []).append((row, count))
+        for term, rows in found.items():
+            if term in self._frequency:
+                self._frequency[term] += len(rows)
+            if term in self._postings:
+                self._postings[term] = _longer(self._postings[term], rows)
 
     def _clear(self) -> None:
         super()._clear()
@@ -46,8 +94,7 @@ class StoreCorpus(Columns):
         self.mean_length = max(float(words.sum()) / max(self.living, 1), 1.0)
         self.episode_words = np.bincount(self.episode, words).astype(np.float32)
         self.episodes = int((np.bincount(self.episode, self.alive) > 0).sum())
-        self._postings: dict[str, tuple[Rows, Scores]] = {}
-        self._frequency: dict[str, int] = {}
+        self._postings, self._frequency = {}, {}
         self._sampled: Rows | None = None
         self._ids: list[str] | None = None
 
@@ -114,19 +161,34 @@ class StoreCorpus(Columns):
 
     def postings(self, term: str) -> tuple[Rows, Scores]:
         if term not in self._postings:
-            ns, counts = self._store.postings(term)
-            rows = self.rows_of(ns)
-            if len(rows) != len(ns):
-                counts = counts[np.isin(ns, self.n[rows])]
-            order = np.argsort(rows, kind="stable") if self._moved else slice(None)
-            self._postings[term] = rows[order], counts[order].astype(np.float32)
+            self._keep(term, *self._store.postings(term))
         return self._postings[term]
+
+    def _keep(self, term: str, ns: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> None:
+        rows = self.rows_of(ns)
+        if len(rows) != len(ns):
+            counts = counts[np.isin(ns, self.n[rows])]
+        order = np.argsort(rows, kind="stable") if self._moved else slice(None)
+        self._postings[term] = rows[order], counts[order].astype(np.float32)
+
+    def prepare(self, terms: Sequence[str]) -> None:
+        """Nothing: a file is read where it is."""
 
     def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         unknown = [term for term in terms if term not in self._frequency]
         if unknown:
-            self._frequency |= self._store.frequencies(unknown)
+            counted = self._store.frequencies(unknown)  # of all spaces: 0 there is 0 here
+            if not self._alone():
+                counted = {term: len(self.postings(term)[0]) if counted[term] else 0 for term in unknown}
+            if self._store.position() != self.position:  # they may count what these columns do not have yet
+                return {**counted, **{term: self._frequency[term] for term in terms if term not in counted}}
+            self._frequency.update(counted)
         return {term: self._frequency[term] for term in terms}
+
+    def _alone(self) -> bool:
+        """Is this the only space of the file? Then its counts are those of the file."""
+        sql = "SELECT (SELECT min(space) FROM record), (SELECT max(space) FROM record)"
+        return all(space in (None, self._space) for space in self._store.read(sql)[0])
 
     def text(self, row: int) -> str:
         found = self._store.read("SELECT text FROM record WHERE n = ?", (int(self.n[row]),))
@@ -151,9 +213,13 @@ class StoreCorpus(Columns):
         return found
 
     def _windows(self, ns: list[int]) -> dict[int, npt.NDArray[np.void]]:
-        embedder = self._store.embedder()
-        packed = self._store.windows(ns, embedder[0]) if embedder else {}
+        embedder = self._embedder_number()
+        packed = {} if embedder is None else self._store.windows(ns, embedder)
         return {n: unpack(data, self._dimensions) for n, data in packed.items()}
+
+    def _embedder_number(self) -> int | None:
+        embedder = self._store.embedder()
+        return embedder[0] if embedder else None
 
     def _passage(self, record: Record, windows: npt.NDArray[np.void] | None, query: str) -> tuple[int, int]:
         """The window that fits the query best: by words it shares, then by cosine."""
@@ -176,3 +242,8 @@ def _best(scores: Scores, first: npt.NDArray[np.int64], count: npt.NDArray[np.in
     if len(filled):
         best[filled] = np.maximum.reduceat(scores, first[filled])
     return best
+
+
+def _longer(posting: tuple[Rows, Scores], rows: Sequence[tuple[int, int]]) -> tuple[Rows, Scores]:
+    more = np.array(rows, np.int32)
+    return np.concatenate([posting[0], more[:, 0]]), np.concatenate([posting[1], more[:, 1].astype(np.float32)])

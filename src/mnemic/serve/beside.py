@@ -40,8 +40,8 @@ def open_to(store: Store) -> None:
     plain = store.transaction
 
     @contextmanager
-    def transaction() -> Iterator[Any]:
-        with plain() as db:
+    def transaction(*, whole: bool = False) -> Iterator[Any]:
+        with plain(whole=whole) as db:
             if _waiting.first is not None:
                 _waiting.first(db)
             yield db

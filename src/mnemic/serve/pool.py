@@ -35,6 +35,7 @@ _SPACES = (
     "SELECT space FROM found WHERE space IS NOT NULL"
 )
 _MOST = 500  # spaces whose columns stay in RAM
+_MOST_CONNECTED = 30  # of a database, which serves about a hundred connections
 
 
 class Pool:
@@ -82,7 +83,8 @@ class Pool:
         """Names of the spaces that a session may read, those with something in them and those it has rights in."""
         session = self.session(session)
         store = self.access.store
-        there = {name for (name,) in store.read(_SPACES)}
+        with store.everywhere():
+            there = {name for (name,) in store.read(_SPACES)}
         named = {space for space in session.rights if space != EVERY}
         return sorted(space for space in there | named if session.knows(space))
 
@@ -132,10 +134,12 @@ class Pool:
 
     def _let_go(self) -> None:
         """Forget the room that was opened first when there are too many; who uses it has it until they are done."""
-        while len(self._opened) > _MOST:
+        most = _MOST_CONNECTED if self._gate.store.searches else _MOST
+        while len(self._opened) > most:
             oldest = next(key for key in self._opened if key[0] != _FIRST)
             del self._opened[oldest]
 
 
 def _is_name(space: str) -> bool:
-    return 0 < len(space) <= _LONGEST and encodable(space) and space.isprintable() and bool(space.strip())
+    fits = 0 < len(space) <= _LONGEST and encodable(space) and space.isprintable() and bool(space.strip())
+    return fits and space not in (".", "..")  # which clients take out of a path

@@ -1,8 +1,7 @@
 """A space of a memory as one session sees it: a Memory that keeps silent about all other spaces of the file.
 
-Spaces share a file, so the file as a whole tells of all of them: the numbers of its operations, its size, in how many
-records a word stands (see columns.py). A room counts its own operations, 1, 2, ... in this space, and tells sizes only
-to who may know the whole file.
+Spaces share a file, so the file as a whole tells of all of them: the numbers of its operations, its size. A room counts
+its own operations, 1, 2, ... in this space, and tells sizes only to who may know the whole file.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,17 +20,15 @@ from typing import TYPE_CHECKING, Any, Self
 from mnemic.commit import Committer
 from mnemic.db.erasing import Erasure
 from mnemic.db.rows import operation_of
-from mnemic.db.store import OPERATION, Store
+from mnemic.db.store import OPERATION
 from mnemic.errors import InputError, NotFound
 from mnemic.limits import checked_count
 from mnemic.memory import Memory, Where
 from mnemic.meter import Unit, Used
-from mnemic.moment import Time
-from mnemic.recall.store_corpus import StoreCorpus
+from mnemic.moment import Time, moment
 from mnemic.record import Operation, Outcome
 from mnemic.seams import LanguageModel
 from mnemic.serve.access import PERSON, Denied, Session
-from mnemic.serve.columns import SpaceCorpus
 
 if TYPE_CHECKING:
     from mnemic.db.checking import Report
@@ -73,17 +69,6 @@ class Room(Memory):
     @property
     def lm(self) -> LanguageModel | None:
         return self._pool.lm if self._pool else None
-
-    @cached_property
-    def _corpus(self) -> StoreCorpus:
-        if type(self.store) is Store:
-            return SpaceCorpus(self.store, self.space, self.embedder)
-        return super()._corpus
-
-    @property
-    def corpus(self) -> StoreCorpus:
-        corpus = self._corpus
-        return corpus.frozen() if isinstance(corpus, SpaceCorpus) else super().corpus
 
     @property
     def whole(self) -> bool:
@@ -136,6 +121,22 @@ class Room(Memory):
         if self.session is None or not isinstance(time, int) or isinstance(time, bool) or not 0 < time < 2**63:
             return super().as_of(time)
         return super().as_of(self._reached(time))
+
+    def reached(self, when: Time | int) -> int:
+        """n, in the file, of the newest operation of the space when a time had passed; 0 before the first.
+
+        when   an int is the number of an operation of this space
+        """
+        if isinstance(when, int):
+            return self._reached(when)
+        # Times never fall along a log, so the place is found by halving.
+        end, low, high = moment(when).end, 0, self.newest
+        while low < high:
+            middle = (low + high + 1) // 2
+            sql = "SELECT at_s FROM operation WHERE space = ? AND m >= ? ORDER BY m LIMIT 1"
+            at = self.store.read(sql, (self.space, middle))[0][0]
+            low, high = (middle, high) if at < end else (low, middle - 1)
+        return self._reached(low)
 
     def erase(self, id: str, *, why: str = "erase") -> Erasure:
         """As Memory.erase; what is kept to answer a repeated request goes too."""

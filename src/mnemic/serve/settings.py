@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mnemic.choose import RetrieverChoice
 from mnemic.errors import InputError
@@ -73,6 +74,7 @@ class Settings:
         return self.require_token or not is_loopback(self.host)
 
 
+@lru_cache(maxsize=1024)  # each request asks it of its Host
 def is_loopback(host: str) -> bool:
     """Does nobody but this machine reach it?"""
     name = host.strip("[]").partition("%")[0]

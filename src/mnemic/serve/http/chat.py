@@ -16,16 +16,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Header, Request
 from fastapi.responses import Response
 
-from mnemic.errors import InputError
+from mnemic.errors import InputError, ModelError
+from mnemic.lm.streaming import stream
 from mnemic.meter import Budget
 from mnemic.moment import now
 from mnemic.quote import excerpt, quoted
 from mnemic.record import Chunk, Hit
 from mnemic.seams import Completion, LanguageModel
 from mnemic.serve.http import shapes
-from mnemic.serve.http.events import Event, streamed
+from mnemic.serve.http.events import Event, begun, pieces_of, streamed
+from mnemic.serve.http.names import Headed
 from mnemic.serve.http.problems import Problem
-from mnemic.serve.http.routes import problems, stream
+from mnemic.serve.http.routes import problems
+from mnemic.serve.http.routes import stream as events_of
 from mnemic.serve.http.serving import answer, asking, dumps, serving
 from mnemic.serve.rooms import Room
 
@@ -38,7 +41,6 @@ RULES = (
 )
 _HITS = 20
 _TOKENS = 512  # of an answer when the client does not say
-_PIECE = 40  # characters of one event
 _SOURCE = "chat"
 
 
@@ -57,42 +59,52 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Done:
-    reply: Completion
+class Asked:
+    """What the model is asked: the conversation with memories in it.
+
+    hits     that are quoted
+    tokens   that the memories take
+    """
+
+    messages: tuple[dict[str, str], ...]
     hits: tuple[Hit, ...]
     tokens: int
-    remembered: tuple[str, ...]
 
 
 @router.post("/completions", response_model=shapes.Completed, summary="Chat with memory (OpenAI-compatible)",
-             responses={**problems(409, 424, 502), 200: stream("the answer")})  # fmt: skip
+             responses={**problems(409, 424, 502), 200: events_of("the answer")})  # fmt: skip
 async def complete(request: Request, given: Annotated[shapes.Chat, Body()],
-                   space: Annotated[str, Header(alias="X-Mnemic-Space", description="whose memory")] = "default",
-                   episode: Annotated[str | None, Header(alias="X-Mnemic-Episode",
-                                                         description="name of the conversation")] = None,
+                   space: Annotated[Headed, Header(alias="X-Mnemic-Space", description="whose memory")] = "default",
+                   episode: Annotated[Headed | None, Header(alias="X-Mnemic-Episode",
+                                                            description="name of the conversation")] = None,
                    budget: Annotated[str, Header(alias="X-Mnemic-Budget",
                                                  description="of memories in the prompt")] = "1500 tokens"
                    ) -> Response:  # fmt: skip
     """Memories go in as quoted data, the person's last message and the answer are remembered, tokens are reported.
 
     Use it as the base URL of any OpenAI client: `http://127.0.0.1:8765/v1`, with your token as its API key. With
-    `stream` the answer comes in pieces once the model has said it.
+    `stream` the answer comes in pieces as the model says them; it is remembered when it is complete, and going away
+    before that stops the model.
     """
     here, session = serving(request), asking(request)
     turn, most = _turn(given), _budget(budget)
 
-    def act() -> dict[str, Any]:
-        room = here.pool.enter(session, space, "write")
-        lm = here.pool.lm
+    def opened() -> tuple[Room, LanguageModel]:
+        room, lm = here.pool.enter(session, space, "write"), here.pool.lm
         if lm is None:
             raise Problem(424, "no language model is configured: start the server with --lm, or set MNEMIC_LLM_MODEL.")
-        done = _answered(room, lm, turn, most, episode)
-        return _completed(done, lm.name, space)
+        return room, lm
 
-    body = await here.work(act, here.slow)
-    if not given.stream:
-        return answer(body)
-    return streamed(lambda: _chunks(body), here.slow, _data)
+    def whole() -> dict[str, Any]:
+        room, lm = opened()
+        asked = _asked(room, lm, turn, most)
+        reply = lm.complete(asked.messages, max_tokens=turn.max_tokens, temperature=turn.temperature)
+        return _completed(_head(lm.name), asked, reply, _remembered(room, turn, reply, episode), space)
+
+    if given.stream:
+        steps = await here.work(lambda: begun(_chunks(*opened(), turn, most, episode, space)), here.slow)
+        return streamed(lambda: steps, here.slow, _data)
+    return answer(await here.work(whole, here.slow))
 
 
 def _turn(given: shapes.Chat) -> Turn:
@@ -118,18 +130,21 @@ def _budget(text: str) -> Budget:
     return budget
 
 
-def _answered(room: Room, lm: LanguageModel, turn: Turn, budget: Budget, episode: str | None) -> Done:
+def _asked(room: Room, lm: LanguageModel, turn: Turn, budget: Budget) -> Asked:
     hits, blocks, tokens = _fitting(room.recall(turn.said, k=_HITS), lm, budget)
     memories = [{"role": "system", "content": "\n".join([RULES, "", *blocks])}] if blocks else []
     first = [each for each in turn.messages if each["role"] == "system"]
     rest = [each for each in turn.messages if each["role"] != "system"]
-    reply = lm.complete([*first, *memories, *rest], max_tokens=turn.max_tokens, temperature=turn.temperature)
+    return Asked((*first, *memories, *rest), tuple(hits), tokens)
+
+
+def _remembered(room: Room, turn: Turn, reply: Completion, episode: str | None) -> list[str]:
+    """Keep the turn; ids of its records."""
     at = now().text
     said = [Chunk(text, at, source=_SOURCE, episode=episode or f"chat {uuid.uuid4()}", speaker=who)
             for who, text in (("user", turn.said), ("assistant", reply.text))]  # fmt: skip
     outcomes = room.add_many(said, why="chat")
-    kept = tuple(each.record.id for each in outcomes if each.record is not None)
-    return Done(reply, tuple(hits), tokens, kept)
+    return [each.record.id for each in outcomes if each.record is not None]
 
 
 def _fitting(hits: Sequence[Hit], lm: LanguageModel, budget: Budget) -> tuple[list[Hit], list[str], int]:
@@ -146,30 +161,46 @@ def _fitting(hits: Sequence[Hit], lm: LanguageModel, budget: Budget) -> tuple[li
     return chosen, blocks, lm.count("\n".join([RULES, "", *blocks])) if blocks else 0
 
 
-def _completed(done: Done, model: str, space: str) -> dict[str, Any]:
-    prompt, completion = done.reply.prompt_tokens, done.reply.completion_tokens
+def _head(model: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
+
+
+def _tail(asked: Asked, reply: Completion, remembered: list[str], space: str) -> dict[str, Any]:
+    prompt, completion = reply.prompt_tokens, reply.completion_tokens
     return {
-        "id": f"chatcmpl-{uuid.uuid4().hex}", "object": "chat.completion", "created": int(time.time()), "model": model,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": done.reply.text},
-                     "finish_reason": "stop"}],
         "usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion},
-        "mnemic": {"space": space, "memories": [hit.record.id for hit in done.hits], "tokens": done.tokens,
-                   "remembered": list(done.remembered)},
+        "mnemic": {"space": space, "memories": [hit.record.id for hit in asked.hits], "tokens": asked.tokens,
+                   "remembered": remembered},
     }  # fmt: skip
 
 
-def _chunks(body: dict[str, Any]) -> Iterator[Event]:
-    shared = {name: body[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
-    text = body["choices"][0]["message"]["content"]
+def _completed(head: dict[str, Any], asked: Asked, reply: Completion, remembered: list[str], space: str
+               ) -> dict[str, Any]:  # fmt: skip
+    message = {"role": "assistant", "content": reply.text}
+    return {**head, "object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            **_tail(asked, reply, remembered, space)}  # fmt: skip
+
+
+def _chunks(room: Room, lm: LanguageModel, turn: Turn, budget: Budget, episode: str | None, space: str
+            ) -> Iterator[Event]:  # fmt: skip
+    """The answer while the model says it; the turn is remembered when it is complete."""
+    shared = {**_head(lm.name), "object": "chat.completion.chunk"}
 
     def chunk(delta: dict[str, Any], reason: str | None = None) -> Event:
         return "", {**shared, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
 
+    asked = _asked(room, lm, turn, budget)
+    said = stream(lm, asked.messages, max_tokens=turn.max_tokens, temperature=turn.temperature)
+    events = pieces_of(said, lambda piece: chunk({"content": piece}))
+    first = next(events, None)
+    if first is None:
+        raise ModelError(f"{lm.name} answered with nothing: ask again, or use another model.")
     yield chunk({"role": "assistant", "content": ""})
-    for start in range(0, len(text), _PIECE):
-        yield chunk({"content": text[start : start + _PIECE]})
+    yield first
+    reply = yield from events
+    remembered = _remembered(room, turn, reply, episode)
     yield chunk({}, "stop")
-    yield "", {**shared, "choices": [], "usage": body["usage"], "mnemic": body["mnemic"]}
+    yield "", {**shared, "choices": [], **_tail(asked, reply, remembered, space)}
     yield "end", None
 
 

@@ -9,21 +9,23 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Header, Query, Request
 from fastapi.responses import Response
 
+from mnemic.ask import streamed as in_pieces
 from mnemic.filter import Filter
 from mnemic.limits import asked
-from mnemic.meter import Used
+from mnemic.meter import Budget, Used
 from mnemic.record import Answer, Hit
 from mnemic.serve.http import shapes
-from mnemic.serve.http.events import MEDIA, Event, streamed
+from mnemic.serve.http.events import MEDIA, Event, pieces_of, streamed
 from mnemic.serve.http.filters import AsOf, Where, as_of
 from mnemic.serve.http.routes import Space, problems, stream
 from mnemic.serve.http.serving import answer, asking, dumps, reading, serving
 from mnemic.serve.http.stored import row
 from mnemic.serve.rooms import Room
+from mnemic.snapshot import Snapshot
 
 router = APIRouter(prefix="/v1/spaces/{space}", tags=["find"])
 
-_PIECE = 40  # characters of an answer in one event
+_COPYING = 600.0  # seconds that a first search of an earlier moment may take
 
 
 @router.get("/recall", response_model=shapes.Hits, summary="Recall", responses=problems())
@@ -32,15 +34,24 @@ async def recall(request: Request, space: Space, where: Where,
                  k: Annotated[int, Query(ge=1, le=1000, description="how many at most")] = 10,
                  time: Annotated[str | None, Query(description="only what was true then; FROM..TO for a range")] = None,
                  moment: Annotated[AsOf, Query(alias="as_of")] = None) -> Response:  # fmt: skip
-    """The records that fit best: each with its score, what the score is made of, and the passage that matched."""
-    here = serving(request)
+    """The records that fit best: each with its score, what the score is made of, and the passage that matched.
+
+    With `as_of` the first search of a moment makes a copy of the memory as it was: of a large one this takes a while.
+    """
+    here, session = serving(request), asking(request)
     chosen = Filter.of(where, time=_range(time)) if time is not None else where
 
-    def act(room: Room) -> bytes:
-        memory = room if moment is None else here.moments.at(room, as_of(moment))
+    def found(memory: Room | Snapshot) -> bytes:
         return dumps({"items": [hit_row(hit) for hit in memory.recall(q, k=k, where=chosen)]})
 
-    return Response(await reading(request, space, act), media_type="application/json")
+    def then(when: str) -> bytes:
+        return found(here.moments.searchable(here.pool.enter(session, space), as_of(when)))
+
+    if moment is None:
+        told = await reading(request, space, found)
+    else:
+        told = await here.work(lambda: then(moment), here.large, seconds=_COPYING)
+    return Response(told, media_type="application/json")
 
 
 @router.post("/ask", response_model=shapes.Answer, summary="Ask", responses={
@@ -51,29 +62,28 @@ async def ask(request: Request, space: Space, given: Annotated[shapes.Question, 
               ) -> Response:  # fmt: skip
     """An answer with citations; without a language model the passages that fit best.
 
-    As a stream: `recalled` with the hits as soon as they are found, `text` with pieces of the answer, `done` with all
-    of it. A language model's answer is checked against its citations before any of it is shown, so its pieces come
-    together. Nothing is written into the memory.
+    As a stream: `recalled` with the hits as soon as they are found, `text` with pieces of the answer as the model says
+    them, `done` with all of it, checked: what no memory stands behind is answered there as not known, whatever was
+    said before. Going away stops the model. Nothing is written into the memory.
     """
     here, session = serving(request), asking(request)
-    where = Filter.of(given.where)
+    where, budget = Filter.of(given.where), Budget.of(given.budget)
     asked(given.question)
 
     def entered() -> Room:
         return here.pool.enter(session, space)
 
-    def whole(room: Room) -> Answer:
-        return room.ask(given.question, k=given.k, where=where, budget=given.budget)
+    def whole() -> Answer:
+        return entered().ask(given.question, k=given.k, where=where, budget=budget)
 
     if MEDIA not in accept:
-        return answer(answer_row(await here.work(lambda: whole(entered()), here.slow)))
+        return answer(answer_row(await here.work(whole, here.slow)))
     room = await here.work(entered, here.quick)
 
     def steps() -> Iterator[Event]:
         yield "recalled", {"items": [hit_row(hit) for hit in room.recall(given.question, k=given.k, where=where)]}
-        found = whole(room)
-        for start in range(0, len(found.text), _PIECE):
-            yield "text", {"text": found.text[start : start + _PIECE]}
+        said = in_pieces(given.question, room, room.lm, k=given.k, where=where, budget=budget)
+        found = yield from pieces_of(said, lambda piece: ("text", {"text": piece}))
         yield "done", answer_row(found)
 
     return streamed(steps, here.slow)

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mnemic.serve.access import MARK, Denied, Session
-from mnemic.serve.http import problems
+from mnemic.serve.http import names, problems
 from mnemic.serve.http.problems import Problem
 from mnemic.serve.http.serving import Serving
 from mnemic.serve.settings import is_loopback
@@ -49,6 +49,7 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, status = time.perf_counter(), 500
+        scope["path"] = names.address(scope)
         self.serving.metrics.begin()
 
         async def sent(message: Message) -> None:

@@ -34,6 +34,7 @@ _CHARACTERS = 200_000  # of one batch
 _IN_RAM = 4_000_000  # bytes of a body; beyond, it waits in a file without a name
 _REASONS = 1000  # refusals that are told one by one; all are counted
 _PIECE = 1 << 16
+_LONGEST = 200  # bytes of a file's name: most file systems take 255
 
 _EXAMPLE = '{"text": "Ana moved to Porto."}\n{"text": "Ben plays chess."}\n'
 _NDJSON = {"application/x-ndjson": {"schema": {"type": "string"}, "example": _EXAMPLE}}
@@ -75,14 +76,18 @@ async def files(request: Request, space: Space,
     room = await here.work(lambda: here.pool.enter(session, space, "write"), here.changing)
     folder = tempfile.TemporaryDirectory(prefix="mnemic-")
     paths: list[tuple[str, Path]] = []
-    for number, each in enumerate(file):
-        name = _name(each.filename)
-        path = Path(folder.name) / str(number) / PurePath(name).name
-        path.parent.mkdir()
-        async with await anyio.open_file(path, "wb") as copy:
-            while piece := await each.read(_PIECE):
-                await copy.write(piece)
-        paths.append((name, path))
+    try:
+        for number, each in enumerate(file):
+            name = _name(each.filename)
+            path = Path(folder.name) / str(number) / _on_disk(name)
+            path.parent.mkdir()
+            async with await anyio.open_file(path, "wb") as copy:
+                while piece := await each.read(_PIECE):
+                    await copy.write(piece)
+            paths.append((name, path))
+    except BaseException:
+        folder.cleanup()
+        raise
 
     def steps() -> Iterator[Event]:
         with folder:
@@ -148,6 +153,14 @@ def _name(given: str | None) -> str:
     if not shown or shown in (".", ".."):
         raise Problem(422, "a file has no name: give each part of the form a file name, its ending tells what it is.")
     return shown
+
+
+def _on_disk(name: str) -> str:
+    """A name that every file system takes; its ending says how the file is read."""
+    if len(name.encode()) <= _LONGEST:
+        return name
+    ending = PurePath(name).suffix
+    return f"file{ending}" if len(ending.encode()) <= _LONGEST else "file"
 
 
 Given = tuple[str, Chunk | dict[str, Any] | str | Bad, int]  # where it stands, what it is, bytes up to there

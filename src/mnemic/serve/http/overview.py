@@ -21,6 +21,7 @@ from mnemic.serve.rooms import Room
 
 router = APIRouter(prefix="/v1", tags=["overview"])
 
+_LOOKING = 600.0  # seconds that an audit may take
 Only = Annotated[list[Kind] | None, Query(description="kinds of findings; all without it")]
 
 
@@ -90,15 +91,18 @@ def _counts(room: Room, table: str, column: str, buckets: int) -> dict[str, Any]
 
 @router.get("/spaces/{space}/audit", response_model=shapes.Audit, summary="Audit", responses=problems())
 async def look(request: Request, space: Space, only: Only = None) -> Response:
-    """What is made up, stale, contradictory, double, junk or orphaned. No model is asked, nothing is written."""
+    """What is made up, stale, contradictory, double, junk or orphaned. No model is asked, nothing is written.
+
+    It looks at every record; until the space changes the same answer is given again.
+    """
     here, session = serving(request), asking(request)
 
     def act() -> bytes:
         room = here.pool.enter(session, space)
-        newest = room.newest
-        return dumps(_report(audit(room, only=only or ()), newest))
+        newest, kinds = room.newest, tuple(sorted(set(only or ())))
+        return here.audits.get((space, newest, kinds), lambda: dumps(_report(audit(room, only=kinds), newest)))
 
-    return Response(await here.work(act, here.slow), media_type="application/json")
+    return Response(await here.work(act, here.large, seconds=_LOOKING), media_type="application/json")
 
 
 @router.post("/spaces/{space}/audit/repair", response_model=shapes.Repaired, summary="Repair what the audit found",

@@ -59,6 +59,7 @@ _STATUS = {
     500: ("bug", "A bug in mnemic"),
     503: ("busy", "Not now"),
 }
+BUG = "this is a bug in mnemic ({}): nothing is half written; the server's log has the traceback, please report it."
 _log = logging.getLogger("mnemic.serve")
 
 
@@ -130,6 +131,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     wrong = [{"where": ".".join(str(step) for step in each["loc"]), "what": str(each["msg"])}
              for each in error.errors()]  # fmt: skip
+    media = request.headers.get("content-type", "")
+    if wrong and wrong[0]["where"].startswith("body") and "json" not in media and "form-data" not in media:
+        said = f'the body was sent as "{media[:60]}"' if media else "the body has no content-type"
+        return problem(422, f"{said}: send JSON with the header `content-type: application/json`.", errors=wrong,
+                       openai=_openai(request))  # fmt: skip
     first = wrong[0] if wrong else {"where": "the request", "what": "it cannot be read"}
     told = f"{first['where']}: {first['what']}".rstrip(".")
     return problem(422, f"{told}: look at /docs for what this takes.", errors=wrong, openai=_openai(request))
@@ -142,8 +148,7 @@ async def _file(request: Request, error: Exception) -> Response:
 
 async def _bug(request: Request, error: Exception) -> Response:
     _log.error("%s %s", request.method, request.scope.get("route") or "?", exc_info=error)
-    return problem(500, f"this is a bug in mnemic ({type(error).__name__}): nothing is half written; the server's log "
-                   "has the traceback, please report it.")  # fmt: skip
+    return problem(500, BUG.format(type(error).__name__))
 
 
 def _sentence(error: HTTPException) -> str:
@@ -151,4 +156,6 @@ def _sentence(error: HTTPException) -> str:
         return "there is nothing at this address: /docs shows what there is."
     if error.status_code == 405:
         return "this address does not take that method: /docs shows what there is."
+    if error.status_code == 400 and "parsing the body" in str(error.detail):
+        return "the body is no JSON that can be read: check its syntax, that it is UTF-8, and how deep it is nested."
     return str(error.detail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import Response
@@ -21,7 +22,6 @@ from mnemic.serve.rooms import Room
 router = APIRouter(prefix="/v1/spaces/{space}/records", tags=["records"])
 
 _Many = Annotated[list[shapes.NewRecord], Field(min_length=1, max_length=10_000)]
-_MOST_AS_OF = 1000  # records of an earlier moment that are shown at once
 
 
 @router.post("", status_code=201, response_model=shapes.Outcomes, summary="Remember texts", responses={
@@ -55,10 +55,14 @@ async def add(request: Request, space: Space,
             raise InputError(told["outcomes"][0]["reason"])
         headers = {"Idempotency-Replayed": "true"} if again else {}
         if len(states) == 1:
-            headers["Location"] = f"{request.url.path}/{told['outcomes'][0]['id']}"
+            headers["Location"] = _address(space, told["outcomes"][0]["id"])
         return answer({"items": [filled(room, each) for each in told["outcomes"]]}, _status(states), headers)
 
     return await changing(request, space, act)
+
+
+def _address(space: str, id: str) -> str:
+    return f"/v1/spaces/{quote(space, safe='')}/records/{quote(id, safe='')}"
 
 
 def _status(states: list[str]) -> int:
@@ -71,15 +75,14 @@ def _status(states: list[str]) -> int:
 async def listed(request: Request, space: Space, where: Where, limit: Limit = 100, cursor: Cursor = None,
                  order: Annotated[Literal["newest", "oldest"], Query(description="which come first")] = "newest",
                  moment: Annotated[AsOf, Query(alias="as_of")] = None) -> Response:  # fmt: skip
-    """Records that pass the filter, in the order they were written. With `as_of` the first 1,000 of then."""
+    """Records that pass the filter, in the order they were written; with `as_of` those of then."""
     here = serving(request)
 
     def act(room: Room) -> bytes:
+        how: dict[str, Any] = {"limit": limit, "cursor": cursor, "newest": order == "newest", "cursors": here.cursors}
         if moment is None:
-            return dumps(page(room, where, limit=limit, cursor=cursor, newest=order == "newest", cursors=here.cursors))
-        records = list(here.moments.at(room, as_of(moment)).records(where))
-        shown = (records[::-1] if order == "newest" else records)[: min(limit, _MOST_AS_OF)]
-        return dumps({"items": [row(record) for record in shown], "next": None})
+            return dumps(page(room, where, **how))
+        return dumps(here.moments.page(room, as_of(moment), where, **how))
 
     return Response(await reading(request, space, act), media_type="application/json")
 
@@ -93,7 +96,7 @@ async def one(request: Request, space: Space, id: Id, if_none_match: IfNoneMatch
 
     def act(room: Room) -> Response:
         if moment is not None:
-            return answer(row(here.moments.at(room, as_of(moment)).get(id)))
+            return answer(row(here.moments.record(room, as_of(moment), id)))
         tag = etag(room, id)
         record = room.get(id)
         if matches(if_none_match, tag):
@@ -163,6 +166,7 @@ async def erase(request: Request, space: Space, id: Id,
     def act(room: Room) -> Response:
         receipt = room.erase(id, why=why)
         here.moments.forget()
+        here.audits.clear()  # a report quotes records
         return answer({**asdict(receipt), "derived": list(receipt.derived)})
 
     return await changing(request, space, act, "administer")

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import Header, Path, Query
 
+from mnemic.serve.http.names import Named
 from mnemic.serve.http.problems import MEDIA
 
-Space = Annotated[str, Path(description="whose memory", min_length=1, max_length=200, examples=["default"])]
-Id = Annotated[str, Path(description="of the record", min_length=1, max_length=200)]
+Space = Annotated[Named, Path(description="whose memory", min_length=1, max_length=200, examples=["default"])]
+Id = Annotated[Named, Path(description="of the record", min_length=1, max_length=200)]
 Limit = Annotated[int, Query(description="items of a page", ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(description='"next" of the page before')]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="sent again, it is done once", min_length=1,

@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from mnemic.errors import Conflict
 from mnemic.serve.access import Session
 from mnemic.serve.http.cursors import Cursors
+from mnemic.serve.http.kept import Kept
 from mnemic.serve.http.metrics import Metrics
 from mnemic.serve.http.moments import Moments
 from mnemic.serve.http.once import Once
@@ -25,6 +26,8 @@ from mnemic.serve.rooms import Room
 from mnemic.serve.settings import Settings
 
 Result = TypeVar("Result")
+_AUDITS = 8  # reports that are kept until their space changes
+_LARGE = 2  # of what takes a whole memory into RAM, at once
 _TRIES = 20  # of a change that others keep overtaking
 
 
@@ -41,19 +44,22 @@ class Serving:
         self.pool = Pool(settings)
         self.cursors = Cursors(self.pool)
         self.once, self.moments = Once(), Moments()
+        self.audits: Kept[bytes] = Kept(_AUDITS)
         self.quick = CapacityLimiter(settings.limits.readers)
         self.changing = CapacityLimiter(settings.limits.readers)
         self.slow = CapacityLimiter(settings.limits.slow)
+        self.large = CapacityLimiter(_LARGE)
 
     async def work(
         self, act: Callable[[], Result], limiter: CapacityLimiter, *, seconds: float | None = None
     ) -> Result:
         """Run in a thread, for as long as a request may take."""
+        longest = max(seconds or 0.0, self.settings.limits.seconds)
         try:
-            with anyio.fail_after(seconds or self.settings.limits.seconds):
+            with anyio.fail_after(longest):
                 return await to_thread.run_sync(act, limiter=limiter, abandon_on_cancel=True)
         except TimeoutError:
-            raise Problem(503, f"this took longer than {self.settings.limits.seconds:g} s and was not waited for; a "
+            raise Problem(503, f"this took longer than {longest:g} s and was not waited for; a "
                           "change may still be carried out: look at the log, or send it with an Idempotency-Key.",
                           {"Retry-After": "5"}) from None  # fmt: skip
 

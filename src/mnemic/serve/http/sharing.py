@@ -10,13 +10,14 @@ from fastapi.responses import Response
 
 from mnemic.serve.access import EVERY, PERSON, RIGHTS, Denied, Principal, Session, Token
 from mnemic.serve.http import shapes
+from mnemic.serve.http.names import Named
 from mnemic.serve.http.routes import Space, problems
 from mnemic.serve.http.serving import Serving, answer, asking, changing, reading, serving
 from mnemic.serve.rooms import Room
 
 router = APIRouter(prefix="/v1", tags=["access"])
 
-Who = Annotated[str, Path(description="name of the principal", min_length=1, max_length=200)]
+Who = Annotated[Named, Path(description="name of the principal", min_length=1, max_length=200)]
 
 
 @router.get("/me", response_model=shapes.Me, summary="Who you are", responses=problems())
@@ -116,7 +117,7 @@ async def issue(request: Request, given: Annotated[shapes.NewToken, Body()]) -> 
 
 
 @router.delete("/tokens/{id}", response_model=shapes.Token, summary="Revoke a token", responses=problems())
-async def revoke(request: Request, id: Annotated[str, Path(min_length=1, max_length=200)]) -> Response:
+async def revoke(request: Request, id: Annotated[Named, Path(min_length=1, max_length=200)]) -> Response:
     """From the next request on it opens nothing."""
     return answer(await _owned(request, lambda here: _row(here.pool.access.revoke(id))))
 

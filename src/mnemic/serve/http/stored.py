@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any
 
 from mnemic.db.rows import COLUMNS, record_of
-from mnemic.db.store import condition_of
 from mnemic.errors import NotFound
 from mnemic.filter import Filter
 from mnemic.record import Outcome, Record
@@ -67,7 +66,7 @@ def filled(room: Room, told: Row) -> Row:
 def page(room: Room, where: Filter, *, limit: int, cursor: str | None, newest: bool, cursors: Cursors) -> Row:
     """A page of records in the order they were written, or backwards."""
     listing = f"records {room.space} {newest} {where}"
-    condition, parameters = condition_of(where, room.space)
+    condition, parameters = room.store.condition_of(where, room.space)
     if cursor is not None:
         condition += " AND record.n < ?" if newest else " AND record.n > ?"
         parameters = [*parameters, cursors.open(cursor, listing)]

@@ -20,6 +20,7 @@ from mnemic.errors import Conflict, InputError, MnemicError
 from mnemic.moment import shown
 from mnemic.quote import visible
 from mnemic.serve.access import EVERY, Session
+from mnemic.serve.http.names import in_header
 from mnemic.serve.mcp.given import Given
 from mnemic.serve.pool import Need, Pool
 from mnemic.serve.rooms import Room
@@ -134,7 +135,9 @@ def _session(ctx: Asking) -> Session | None:
 
 def _space(ctx: Asking) -> str | None:
     request = ctx.request_context.request
-    return None if request is None else request.headers.get(SPACE) or request.query_params.get("space")
+    if request is None:
+        return None
+    return in_header(request.headers.get(SPACE, "")) or request.query_params.get("space")
 
 
 def _sentence(name: str, error: ValidationError) -> str:

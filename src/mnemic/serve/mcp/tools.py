@@ -14,7 +14,6 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from mnemic.db.rows import COLUMNS, record_of
-from mnemic.db.store import condition_of
 from mnemic.errors import InputError
 from mnemic.filter import Filter
 from mnemic.limits import checked_count
@@ -215,7 +214,7 @@ def _range(time: str) -> Any:
 
 def _page(room: Room, where: Filter, limit: int, before: str) -> Sequence[Record]:
     checked_count("limit", limit)
-    condition, parameters = condition_of(where, room.space)
+    condition, parameters = room.store.condition_of(where, room.space)
     if before:
         condition, parameters = f"{condition} AND record.n < ?", [*parameters, room.store.named(before, room.space)[0]]
     sql = f"SELECT record.n, {COLUMNS} FROM record WHERE {condition} ORDER BY record.n DESC LIMIT ?"

@@ -138,7 +138,7 @@ async function all(view, query) {
   const signal = view.running.signal;
   found.clear();
   const open = unfiltered(query);
-  const first = await view.context.api.records({ ...query, limit: query.as_of ? 1000 : 100 }, signal);
+  const first = await view.context.api.records({ ...query, limit: 100 }, signal);
   if (!first.items.length) return empty(view, open);
   let next = first.next;
   const list = new Rows({
@@ -156,8 +156,7 @@ async function all(view, query) {
   list.add(first.items);
   performance.mark("memories");
   if (query.as_of || !open) {
-    const more = first.next ? "More than " : query.as_of && first.items.length === 1000 ? "The newest " : "";
-    refill(view.told, `${more}${many(first.items.length, "memory", "memories")}, the newest first`);
+    refill(view.told, `${first.next ? "More than " : ""}${many(first.items.length, "memory", "memories")}, the newest first`);
     return;
   }
   list.total = Math.max(view.context.records ?? 0, first.items.length);

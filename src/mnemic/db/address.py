@@ -1,0 +1,18 @@
+"""Addresses of databases: postgresql://user:password@host/database?options."""
+
+from __future__ import annotations
+
+import re
+
+_SCHEMES = ("postgresql://", "postgres://")
+_SECRET = re.compile(r"(?<=://)([^/@:]*):[^/@]*@|((?:^|[?&])password=)[^&]*")
+
+
+def is_address(place: object) -> bool:
+    """Is this the address of a database rather than the path of a file?"""
+    return str(place).startswith(_SCHEMES)
+
+
+def shown_address(address: str) -> str:
+    """The address without its password: what messages and reports may show."""
+    return _SECRET.sub(lambda found: found[2] + "..." if found[2] else f"{found[1]}@", address)
