@@ -16,9 +16,25 @@ BASE = "/v1/spaces/default"
 Serve = Callable[..., Any]
 
 
+_IN_BOTH = ("test_access", "test_http_records")  # what is kept, by whom: in a file and in PostgreSQL
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kept_in" in metafunc.fixturenames:
+        both = metafunc.module.__name__.endswith(_IN_BOTH) and not metafunc.definition.get_closest_marker("file")
+        metafunc.parametrize("kept_in", ["file", "postgres"] if both else ["file"], indirect=True)
+
+
 @pytest.fixture
-def db(tmp_path: Path) -> Path:
-    return tmp_path / "life.db"
+def kept_in(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def db(kept_in: str, tmp_path: Path, request: pytest.FixtureRequest) -> Path | str:
+    """Where the memory is kept."""
+    return request.getfixturevalue("postgres")() if kept_in == "postgres" else tmp_path / "life.db"
 
 
 @pytest.fixture

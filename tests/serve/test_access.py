@@ -26,6 +26,7 @@ def status(pool: Pool, who: Session | None, space: str, need: str = "read") -> i
     return 200
 
 
+@pytest.mark.file
 def test_the_secret_of_a_token_is_in_no_file(pool: Pool, db: Path) -> None:
     pool.access.create_principal("ana")
     _, secret = pool.access.issue("ana", {"family": ["read"]})

@@ -217,6 +217,7 @@ def test_forgetting_by_a_filter_takes_what_passes_and_refuses_everything(client:
     assert [each["text"] for each in client.get(f"{BASE}/records").json()["items"]] == ["three"]
 
 
+@pytest.mark.file
 def test_an_erased_text_is_in_no_file_and_the_receipt_names_what_was_made_of_it(client: TestClient, db: Path) -> None:
     canary = "Zyxwvq lives at the lighthouse"
     answer = client.post(f"{BASE}/records", json={"text": canary, "metadata": {"note": canary}, "speaker": canary},

@@ -29,4 +29,4 @@ def reembed(embedder: str, place: Place, as_json: bool) -> None:
     if as_json:
         emit({"embedder": new.name, "records": total})
     else:
-        click.echo(f"{counted(total, 'record')} now have vectors of {new.name}.")
+        click.echo(f"{counted(total, 'record')} now {'has' if total == 1 else 'have'} vectors of {new.name}.")
