@@ -127,7 +127,7 @@ def _settled(said: str, last: int) -> str:
     """So much of a beginning of an answer as will stand in it whatever comes next."""
     if said.lstrip().startswith("<") and not _THOUGHT.match(said):
         return ""
-    text = _clean(_UNFINISHED.sub("", said))
+    text = _linked(_UNFINISHED.sub("", _plain(said)))  # what is invisible must not hide a link that begins
     if text.upper().startswith(ABSENT) or ABSENT.startswith(text.upper()):
         return ""
     return _cited(text, last)[0]
@@ -241,7 +241,15 @@ def _used(reply: Completion) -> Used:
 
 def _clean(text: str) -> str:
     """Plain text: no thoughts, no control characters; a link shows where it leads and an image is not loaded."""
-    return _LINK.sub(r"\1 (\2)", visible(_THOUGHT.sub("", text))).strip()
+    return _linked(_plain(text))
+
+
+def _plain(text: str) -> str:
+    return visible(_THOUGHT.sub("", text))
+
+
+def _linked(text: str) -> str:
+    return _LINK.sub(r"\1 (\2)", text).strip()
 
 
 def _cited(text: str, last: int) -> tuple[str, list[int]]:
