@@ -16,7 +16,7 @@ from mnemic.db.changes import Changes, uuid7
 from mnemic.db.connection import Connection
 from mnemic.db.rows import digest, dumps, edges_from, embedder_number, write_embedder
 from mnemic.db.store import Store
-from mnemic.errors import Conflict, InputError
+from mnemic.errors import Conflict, EmbedderMismatch, InputError
 from mnemic.limits import FIELDS, checked, checked_edge, checked_edges, encodable, is_id, record_in
 from mnemic.meter import Budget
 from mnemic.moment import moment, now, shown
@@ -153,9 +153,15 @@ class Committer:
         return found
 
     def embedder_number(self, db: Connection) -> int:
-        """Within a transaction: the number of our embedder in the file; the first one becomes the file's embedder."""
+        """Within a transaction: the number of our embedder in the file; the first one becomes the file's embedder.
+
+        Raises EmbedderMismatch when another process has made the memory's vectors with another one meanwhile.
+        """
         active = self.store.embedder()
         if active is not None:
+            if active[1] != self.embedder.name:
+                raise EmbedderMismatch(f"{self.store.path}: its vectors are of {active[1]} by now, not of "
+                                       f"{self.embedder.name}; nothing was written: open it again.")  # fmt: skip
             return active[0]
         number = embedder_number(db, self.embedder.name, self.embedder.dimensions)
         write_embedder(db, number)

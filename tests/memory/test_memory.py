@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
+import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -422,6 +425,27 @@ def test_vectors_of_two_embedders_never_mix(open_memory: Open) -> None:
         open_memory(embedder=HashEmbedder(32))
 
 
+def test_an_embedder_that_came_second_writes_nothing(open_memory: Open) -> None:
+    """Both were opened while the memory had no vectors yet."""
+    first, second = open_memory(), open_memory(embedder=HashEmbedder(32))
+    first.add("tea")
+    with pytest.raises(EmbedderMismatch, match="open it again"):
+        second.add("coffee")
+    assert texts(first) == ["tea"]
+    assert first.check().ok
+
+
+def test_reembed_reaches_every_space(open_memory: Open) -> None:
+    one, two = open_memory(space="one"), open_memory(space="two")
+    one.add("tea")
+    two.add("coffee")
+    assert list(one.reembed(HashEmbedder(32)))[-1] == (2, 2)
+    assert one.check().ok
+    again = open_memory(space="two", embedder=None)
+    assert again.embedder.name == "hash-32"
+    assert again.recall("coffee", k=1)[0].parts["dense"] > 0.9
+
+
 def test_reembed_resumes_and_switches_at_the_end(open_memory: Open) -> None:
     memory = open_memory()
     memory.add_many([f"animal{i} lives here" for i in range(20)])
@@ -546,3 +570,46 @@ def test_a_budget_set_later_holds_from_the_next_change_on(memory: Memory) -> Non
 def test_as_of_an_operation_that_no_log_can_hold(memory: Memory, n: int) -> None:
     with pytest.raises(InputError, match="from 0"):
         memory.as_of(n)
+
+
+def test_threads_ask_while_another_writes(open_memory: Open) -> None:
+    memory = open_memory(retriever="hybrid")
+    memory.add_many([f"tea number {i} with Ana" for i in range(50)])
+    stop, failed = threading.Event(), list[BaseException]()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                assert len(memory.recall("tea with Ana", k=5)) == 5
+            except BaseException as error:
+                failed.append(error)
+                return
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for i in range(40):
+        record = memory.add(f"coffee number {i} with Ben", episode=f"e{i % 3}")
+        if i % 3 == 0:
+            memory.update(record.id, text=f"cocoa number {i} with Ben")
+        if i % 5 == 0:
+            memory.forget(record.id)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert memory.check().ok
+
+
+def test_columns_that_stood_still_for_a_search_go_when_it_is_over(open_memory: Open) -> None:
+    memory = open_memory()
+    memory.add("one")
+    seen = weakref.ref(memory.corpus)
+    held = memory.corpus
+    for i in range(3):
+        memory.add(f"more {i}")
+        assert len(memory.recall("more", k=10)) == i + 2
+    assert held.size == 1  # what somebody holds does not move
+    del held
+    gc.collect()
+    assert seen() is None

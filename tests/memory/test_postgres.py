@@ -6,6 +6,7 @@ import fnmatch
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mnemic.db.address import is_address, shown_address
 from mnemic.db.postgres import schema
 from mnemic.db.postgres import store as postgres_store
 from mnemic.db.postgres.connection import translated
-from mnemic.errors import InputError, NotAMemory, StoreError
+from mnemic.errors import EmbedderMismatch, InputError, NotAMemory, StoreError
 from mnemic.lm.doubles import HashEmbedder
 from mnemic.memory import Memory
 
@@ -47,6 +48,21 @@ def connected(address: str, space: str | None = None) -> Any:
     return connection
 
 
+def hang_up(memory: Memory, server: str) -> None:
+    """End the memory's connection from the other side."""
+    backend = memory.store.read("SELECT pg_backend_pid()")[0][0]
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
+
+
+def waits_for_a_lock(memory: Memory) -> bool:
+    """Does anybody else who uses this memory wait for a lock?"""
+    mine = (
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND usename = current_user"
+    )
+    return bool(memory.store.read(mine)[0][0])
+
+
 # ---- names
 
 
@@ -56,6 +72,7 @@ def connected(address: str, space: str | None = None) -> Any:
         ("postgresql://ana:secret@host/db", "postgresql://ana@host/db"),
         ("postgresql://ana@host:5432/db?sslmode=require", "postgresql://ana@host:5432/db?sslmode=require"),
         ("postgresql:///db?user=ana&password=secret&host=h", "postgresql:///db?user=ana&password=...&host=h"),
+        ("postgresql://h/db?sslpassword=secret&x=1", "postgresql://h/db?sslpassword=...&x=1"),
         ("postgresql://host/db", "postgresql://host/db"),
     ],
 )
@@ -185,6 +202,34 @@ def test_writers_of_different_spaces_do_not_wait_for_each_other(
     assert [record.text for record in two.records()] == ["written while the other is at it"]
 
 
+def test_two_spaces_cannot_begin_with_two_embedders_at_once(
+    postgres: Address, open_at: Callable[..., Memory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = open_at(postgres(), space="one"), open_at(postgres(), space="two", embedder=HashEmbedder(32))
+    looking, raised = open_at(postgres()), list[Exception]()
+
+    def begin() -> None:
+        try:
+            two.add("written by another embedder")
+        except EmbedderMismatch as error:
+            raised.append(error)
+
+    second, real = threading.Thread(target=begin), one._committer.embedder_number
+
+    def held_until_the_other_waits(db: Any) -> int:
+        number = real(db)
+        second.start()
+        while second.is_alive() and not waits_for_a_lock(looking):
+            pass
+        return number
+
+    monkeypatch.setattr(one._committer, "embedder_number", held_until_the_other_waits)
+    one.add("written first")
+    second.join()
+    assert len(raised) == 1
+    assert list(two.records()) == []
+
+
 def test_what_goes_wrong_in_a_transaction_leaves_nothing(postgres: Address, open_at: Callable[..., Memory]) -> None:
     memory = open_at(postgres())
 
@@ -205,13 +250,99 @@ def test_a_lost_connection_comes_back_by_itself(
 ) -> None:
     memory = open_at(postgres())
     memory.add("before")
-    backend = memory.store.read("SELECT pg_backend_pid()")[0][0]
-    with psycopg.connect(postgres_server, autocommit=True) as admin:
-        admin.execute("SELECT pg_terminate_backend(%s, 5000)", (backend,))
+    hang_up(memory, postgres_server)
     with pytest.raises(StoreError, match="cannot be reached"):
         list(memory.records())  # this one met the closed door; nothing is said to be done that was not
     memory.add("after")
     assert [record.text for record in memory.records()] == ["before", "after"]
+
+
+def test_a_connection_that_is_lost_in_a_transaction_ends_it(
+    postgres: Address, postgres_server: str, open_at: Callable[..., Memory]
+) -> None:
+    """Else the rest of it would be written without its beginning."""
+    memory = open_at(postgres())
+    memory.add("before")
+
+    def lose_it_half_way() -> None:
+        with memory.store.transaction() as db:
+            db.execute("INSERT INTO meta (key, value) VALUES ('first', 'half')")
+            hang_up(memory, postgres_server)
+            with suppress(psycopg.OperationalError):
+                db.execute("SELECT 1")
+            db.execute("INSERT INTO meta (key, value) VALUES ('second', 'half')")
+
+    with pytest.raises(StoreError, match="nothing of this call was written"):
+        lose_it_half_way()
+    assert memory.store.meta("first") is memory.store.meta("second") is None
+    assert [record.text for record in memory.records()] == ["before"]
+
+
+def test_a_commit_that_nobody_answered_is_said_to_be_unsure(
+    postgres: Address, postgres_server: str, open_at: Callable[..., Memory]
+) -> None:
+    memory = open_at(postgres())
+    memory.add("before")
+
+    def lose_it_at_the_end() -> None:
+        with memory.store.transaction():
+            hang_up(memory, postgres_server)
+
+    with pytest.raises(StoreError, match="it may be written or not"):
+        lose_it_at_the_end()
+    memory.add("after")
+
+
+def test_a_connection_that_is_lost_while_all_is_seen_sees_one_space_afterwards(
+    postgres: Address, postgres_server: str, open_at: Callable[..., Memory]
+) -> None:
+    open_at(postgres(), space="one").add("secret of one")
+    other = open_at(postgres(), space="two")
+    other.add("of two")
+
+    def lose_it_while_all_is_seen() -> None:
+        with other.store.everywhere():
+            hang_up(other, postgres_server)
+            other.store.read("SELECT 1")
+
+    with pytest.raises(StoreError, match="cannot be reached"):
+        lose_it_while_all_is_seen()
+    assert other.store.read("SELECT text FROM record") == [("of two",)]
+
+
+def test_threads_that_see_all_and_threads_that_see_one_space_keep_apart(
+    postgres: Address, open_at: Callable[..., Memory]
+) -> None:
+    open_at(postgres(), space="one").add("secret of one")
+    two = open_at(postgres(), space="two")
+    two.add("of two")
+    wrong: list[Any] = []
+
+    def look(whole: bool) -> None:
+        for _ in range(200):
+            with two.store.everywhere() if whole else nullcontext():
+                seen = two.store.read("SELECT count(*) FROM record")[0][0]
+            wrong.extend([seen] if seen != (2 if whole else 1) else [])
+
+    threads = [threading.Thread(target=look, args=(whole,)) for whole in (True, False, True, False)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_time_limit_of_the_server_is_no_absence(postgres: Address, open_at: Callable[..., Memory]) -> None:
+    memory = open_at(postgres())
+    memory.store.read("SELECT set_config('statement_timeout', '50', false)")
+    with pytest.raises(StoreError, match="refused this"):
+        memory.store.read("SELECT pg_sleep(5)")
+
+
+def test_an_older_pgvector_is_refused(postgres: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "_PGVECTOR", (99, 0))
+    with pytest.raises(NotAMemory, match=r"needs 99\.0 or newer"):
+        Memory(postgres())
 
 
 def test_a_zero_character_is_refused_with_the_reason(postgres: Address, open_at: Callable[..., Memory]) -> None:
@@ -239,7 +370,8 @@ def test_a_graph_of_vectors_finds_what_comparing_all_finds(
     done = list(memory.index())
     assert done[-1] == (340, 340)
     assert list(memory.index()) == []  # it is there
-    assert memory.store.has_index(1)  # type: ignore[attr-defined]
+    assert isinstance(memory.store, postgres_store.PostgresStore)
+    assert memory.store.has_index(1)
     for word, ids in exact.items():
         found = [hit.record.id for hit in memory.recall(f"{word} song", k=10)]
         assert len(found) == 10
@@ -247,6 +379,18 @@ def test_a_graph_of_vectors_finds_what_comparing_all_finds(
     added = memory.add("lamp lamp lamp song")
     assert memory.recall("lamp lamp lamp song", k=1)[0].record.id == added.id
     assert {hit.record.space for hit in memory.recall("sea boat tea", k=10)} == {"default"}
+
+
+def test_a_graph_that_another_process_is_making_is_left_to_it(
+    postgres: Address, open_at: Callable[..., Memory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = open_at(postgres())
+    memory.add_many([f"tea {i}" for i in range(20)])
+    monkeypatch.setattr(postgres_store, "INDEXED_FROM", 10)
+    with connected(postgres()) as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended('mnemic index ' || current_schema(), 0))")
+        assert (20, 20) not in list(memory.index())
+    assert list(memory.index())[-1] == (20, 20)
 
 
 @pytest.mark.parametrize("retriever", ["dense", "lexical", "hybrid"])

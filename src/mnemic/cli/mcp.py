@@ -64,7 +64,7 @@ def install(client: str | None, only_print: bool, file: Path | None, name: str, 
         click.echo(f"{done.path} has it already.")
     else:
         kept = f" What was there before is in {done.backup}." if done.backup else ""
-        click.echo(f"{chosen.title} finds {place.path} as {name} in {done.path}: {chosen.then}.{kept}")
+        click.echo(f"{chosen.title} finds {place.shown} as {name} in {done.path}: {chosen.then}.{kept}")
 
 
 @mcp.command()

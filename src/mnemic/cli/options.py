@@ -35,7 +35,12 @@ class Place:
     @property
     def name(self) -> str:
         """What it is called in a report."""
-        return shown_address(str(self.path)) if is_address(self.path) else Path(self.path).name
+        return self.shown if is_address(self.path) else Path(self.path).name
+
+    @property
+    def shown(self) -> str:
+        """The path, or the address without its password."""
+        return shown_address(str(self.path))
 
     @property
     def there(self) -> bool:

@@ -24,6 +24,7 @@ from mnemic.cli.options import (
     retriever_option,
     writer_option,
 )
+from mnemic.db.address import shown_address
 from mnemic.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
@@ -175,7 +176,9 @@ def _say(settings: Settings, port: int, as_json: bool, *, secure: bool) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http{'s' if secure else ''}://{host}:{port}"
     if as_json:
-        click.echo(json.dumps({"url": url, "path": settings.path, "token_required": settings.token_required}))
+        click.echo(
+            json.dumps({"url": url, "path": shown_address(settings.path), "token_required": settings.token_required})
+        )
         return
     needs = "with a token" if settings.token_required else "from this machine alone"
-    click.echo(f"{settings.path} is served at {url}, {needs}. Stop with Ctrl-C.")
+    click.echo(f"{shown_address(settings.path)} is served at {url}, {needs}. Stop with Ctrl-C.")

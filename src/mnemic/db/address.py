@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _SCHEMES = ("postgresql://", "postgres://")
-_SECRET = re.compile(r"(?<=://)([^/@:]*):[^/@]*@|((?:^|[?&])password=)[^&]*")
+_SECRET = re.compile(r"(?<=://)([^/@:]*):[^/@]*@|((?:^|[?&])(?:ssl)?password=)[^&]*")
 
 
 def is_address(place: object) -> bool:
@@ -14,5 +14,7 @@ def is_address(place: object) -> bool:
 
 
 def shown_address(address: str) -> str:
-    """The address without its password: what messages and reports may show."""
+    """The address without its passwords, a path as it is: what messages and reports may show."""
+    if not is_address(address):
+        return address
     return _SECRET.sub(lambda found: found[2] + "..." if found[2] else f"{found[1]}@", address)

@@ -39,7 +39,7 @@ class Changes:
         self.store, self.db, self.space = store, db, space
         self.who, self.why = who, why
         self.call = uuid7()
-        self.at = _not_before(now().text, db)
+        self.at = self._not_before(now().text)
         self.done: list[Operation] = []
 
     def insert(self, record: Record, windows: bytes | None, embedder: int | None, edges: Sequence[Edge] = (),
@@ -158,6 +158,11 @@ class Changes:
         if windows is not None and embedder is not None:
             self.store.write_vectors(self.db, embedder, {n: windows})
 
+    def _not_before(self, at: str) -> str:
+        """A clock that was set back must not make the log run backwards: as_of reads it by time."""
+        last = self.db.execute("SELECT at FROM operation WHERE n = ?", (self.store.position(),)).fetchone()
+        return max(at, last[0]) if last else at
+
     def _write_edges(self, edges: Sequence[Edge]) -> None:
         self.db.executemany(
             "INSERT INTO edge (space, head, relation, tail, weight, source) VALUES (?, ?, ?, ?, ?, ?)",
@@ -180,12 +185,6 @@ class Changes:
         operation = replace(operation, n=n)
         self.done.append(operation)
         return operation
-
-
-def _not_before(at: str, db: Connection) -> str:
-    """A clock that was set back must not make the log run backwards: as_of reads it by time."""
-    last = db.execute("SELECT at FROM operation ORDER BY n DESC LIMIT 1").fetchone()
-    return max(at, last[0]) if last else at
 
 
 _uuid_lock = threading.Lock()

@@ -113,7 +113,9 @@ def run(memory: Memory, *, watch: Watch = lambda what: None) -> Demo:
     watch   is told what is being done. Raises InputError when the memory holds something already.
     """
     if next(iter(memory.records()), None) is not None:
-        raise InputError(f"{memory.path}: holds memories already; name a new file for the demo, or another space.")
+        raise InputError(
+            f"{memory.store.path}: holds memories already; name a new file for the demo, or another space."
+        )
     chunks, script = conversation(), json.loads(_data("questions.json"))
     watch(f"remembering {len(chunks)} messages")
     start = time.perf_counter()

@@ -51,7 +51,7 @@ class StoreCorpus(Columns):
                 still = copy(self)
                 for name in ("alive", "before", "after"):  # of older rows, what is appended later changes these
                     setattr(still, name, getattr(self, name).copy())
-                still._moved = dict(self._moved)
+                still._moved, still._still = dict(self._moved), None  # it would keep all those before it
                 self._still = still
             return self._still
 

@@ -134,6 +134,7 @@ _VERSION_1 = _TABLES.replace("TEXT", 'TEXT COLLATE "C"') + _FUNCTIONS + "".join(
 
 MIGRATIONS = [_VERSION_1]  # MIGRATIONS[v] takes version v to v + 1; never edit one that shipped
 
+_PGVECTOR = (0, 8)  # goes on where a search met rows of other spaces only
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('mnemic schema ' || current_schema(), 0))"
 
 
@@ -141,8 +142,7 @@ def migrate(db: PostgresConnection, where: str) -> None:
     """Bring the schema that the connection works in to the newest version; refuses what is not a memory."""
     if _version(db) == len(MIGRATIONS):
         return
-    db.execute("BEGIN")
-    try:
+    with db.block("BEGIN", "COMMIT"):
         db.execute(_LOCK)
         found = _version(db)  # another process may have migrated while we waited
         if found > len(MIGRATIONS):
@@ -154,11 +154,6 @@ def migrate(db: PostgresConnection, where: str) -> None:
             db.execute(step)
         db.execute("INSERT INTO meta (key, value) VALUES ('version', ?) "
                    "ON CONFLICT (key) DO UPDATE SET value = excluded.value", (str(len(MIGRATIONS)),))  # fmt: skip
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def _version(db: PostgresConnection) -> int:
@@ -182,8 +177,12 @@ def _refuse_foreign(db: PostgresConnection, where: str) -> None:
                          "of its own with ?options=-csearch_path%3DNAME,public.")  # fmt: skip
     if not db.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'").fetchone():
         try:
-            db.execute("SAVEPOINT extension")
             db.execute("CREATE EXTENSION IF NOT EXISTS vector")
         except Exception as error:
             raise NotAMemory(f"{where}: the extension pgvector is not there ({str(error).splitlines()[0]}): ask who "
                              "runs the database for CREATE EXTENSION vector.") from None  # fmt: skip
+    version = db.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchall()[0][0]
+    if tuple(map(int, version.split(".")[:2])) < _PGVECTOR:
+        needed = ".".join(map(str, _PGVECTOR))
+        raise NotAMemory(f"{where}: its pgvector is {version}, and this needs {needed} or newer: ask who runs the "
+                         "database for an upgrade.")  # fmt: skip

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mnemic.db.address import shown_address
 from mnemic.db.conditions import conditions, marks
 from mnemic.db.connection import Connection
-from mnemic.db.postgres.connection import PostgresConnection, translate
+from mnemic.db.postgres.connection import PostgresConnection, Unsure, translate
 from mnemic.db.postgres.schema import migrate
 from mnemic.db.problem import Problem
 from mnemic.db.store import Store
@@ -31,7 +31,8 @@ EVERY = "*"
 INDEXED_FROM = 20_000  # vectors of a memory: below, comparing all takes some milliseconds
 _POSTING = np.dtype([("n", ">i8"), ("count", ">i4")])
 _SCORE = np.dtype([("n", ">i8"), ("score", ">f4")])
-_REWRITTEN = ("record", "operation", "posting", "edge")
+_REWRITTEN = ("record", "operation", "edge", "derivation", "vector", "near", "posting", "access", "ledger", "answered")
+_HAS_INDEX = "SELECT 1 FROM pg_index WHERE indisvalid AND indexrelid = to_regclass(quote_ident(current_schema()) || ?)"
 _POLL = 0.5  # seconds between two looks at the making of an index
 _SPARE = 1.5  # near vectors that are looked up for each that is wanted: some are windows of one record
 _LEAST = 100  # how many the index looks at, at least
@@ -50,9 +51,9 @@ class PostgresStore(Store):
         self.address, self.path, self.space = address, shown_address(address), space
         self.lock = threading.RLock()
         self._indexed: set[int] = set()  # embedders
-        self._seen = EVERY if space is None else f"={space}"
+        seen = EVERY if space is None else f"={space}"
         try:
-            self.db = self._server = PostgresConnection(address, {"mnemic.space": self._seen})
+            self.db = self._server = PostgresConnection(address, {"mnemic.space": seen})
             migrate(self._server, self.path)
         except Exception as error:
             raise self._told(error) from error
@@ -63,15 +64,9 @@ class PostgresStore(Store):
     def transaction(self, *, whole: bool = False) -> Iterator[Connection]:
         with self.lock:
             try:
-                self.db.execute("BEGIN")
-                try:
+                with self._server.block("BEGIN", "COMMIT"):
                     self._take_turns(whole or self.space is None)
                     yield self.db
-                    self.db.execute("COMMIT")
-                except BaseException:
-                    if self.db.in_transaction:
-                        self.db.execute("ROLLBACK")
-                    raise
             except Exception as error:
                 raise self._told(error) from error
 
@@ -89,33 +84,32 @@ class PostgresStore(Store):
     def one_moment(self) -> Iterator[None]:
         with self.lock:
             try:
-                self.db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-                try:
+                with self._server.block("BEGIN ISOLATION LEVEL REPEATABLE READ", "ROLLBACK"):
                     yield
-                finally:
-                    if self.db.in_transaction:
-                        self.db.execute("ROLLBACK")
             except Exception as error:
                 raise self._told(error) from error
 
     @contextmanager
     def everywhere(self) -> Iterator[None]:
-        if self._seen == EVERY:
-            yield
-            return
         with self.lock:
+            before = self._seen
             self._see(EVERY)
             try:
                 yield
             finally:
-                if self._server.failed:  # it is rolled back to what was seen before
-                    self._seen = self._server.settings["mnemic.space"] = f"={self.space}"
-                else:
-                    self._see(f"={self.space}")
+                self._see(before)
+
+    @property
+    def _seen(self) -> str:
+        return self._server.settings["mnemic.space"]
 
     def _see(self, space: str) -> None:
-        self.db.execute("SELECT set_config('mnemic.space', ?, false)", (space,))
-        self._seen = self._server.settings["mnemic.space"] = space
+        """Which rows the session sees from now on; a connection that has to be opened anew begins so."""
+        if space == self._seen:
+            return
+        self._server.settings["mnemic.space"] = space
+        if self._server.usable:  # a transaction that failed goes back by itself to what was seen before it
+            self.read("SELECT set_config('mnemic.space', ?, false)", (space,))
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         with self.lock:
@@ -124,8 +118,15 @@ class PostgresStore(Store):
             except Exception as error:
                 raise self._told(error) from error
 
+    def position(self) -> int:
+        """n of the newest operation that is seen: of the space, where the store is kept to one."""
+        if self._seen == EVERY:
+            return super().position()
+        return int(self.read("SELECT coalesce(max(n), 0) FROM operation WHERE space = ?", (self.space,))[0][0])
+
     def _told(self, error: Exception) -> Exception:
-        return translate(error, self.address) if type(error).__module__.startswith("psycopg") else error
+        ours = type(error).__module__.startswith("psycopg") or isinstance(error, Unsure)
+        return translate(error, self.address) if ours else error
 
     # ---- records
 
@@ -264,14 +265,16 @@ class PostgresStore(Store):
 
     def has_index(self, embedder: int) -> bool:
         """Is there a graph of the vectors (HNSW) that is complete?"""
-        if embedder not in self._indexed:
-            named = "to_regclass(quote_ident(current_schema()) || ?)"
-            if self.read(f"SELECT 1 FROM pg_index WHERE indisvalid AND indexrelid = {named}", (f".near_{embedder}",)):
+        with self.lock:
+            if embedder not in self._indexed and self.read(_HAS_INDEX, (f".near_{embedder}",)):
                 self._indexed.add(embedder)
-        return embedder in self._indexed
+            return embedder in self._indexed
 
     def build_index(self, embedder: int, dimensions: int) -> Iterator[tuple[int, int]]:
-        """Make the graph of the vectors when there are enough of them; yields (vectors done, of all)."""
+        """Make the graph of the vectors when there are enough of them; yields (vectors done, of all).
+
+        One at a time: a call that finds another at it, in any process, leaves it to that one.
+        """
         with self.everywhere():
             total = int(self.read("SELECT count(*) FROM near WHERE embedder = ?", (embedder,))[0][0])
         if total < INDEXED_FROM or self.has_index(embedder):
@@ -287,17 +290,23 @@ class PostgresStore(Store):
         working.join()
         if failed:
             raise self._told(failed[0]) from failed[0]
-        yield total, total
+        if self.has_index(embedder):
+            yield total, total
 
     def _make_index(self, embedder: int, dimensions: int, failed: list[Exception]) -> None:
         try:
             maker = self._server.another()
             try:
-                maker.execute("SELECT set_config('mnemic.space', '*', false)")
+                free = "SELECT pg_try_advisory_lock(hashtextextended('mnemic index ' || current_schema(), 0))"
+                if not maker.execute(free).fetchall()[0][0]:
+                    return  # another process is at it
                 maker.execute("SELECT set_config('lock_timeout', '0', false)")
-                maker.execute(f"DROP INDEX IF EXISTS near_{int(embedder)}")  # one that was cut off while it was made
+                name = f"near_{int(embedder)}"
+                if maker.execute(_HAS_INDEX, (f".{name}",)).fetchall():
+                    return
+                maker.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # one that was cut off while it was made
                 maker.execute(
-                    f"CREATE INDEX CONCURRENTLY near_{int(embedder)} ON near USING hnsw "
+                    f"CREATE INDEX CONCURRENTLY {name} ON near USING hnsw "
                     f"((codes::halfvec({int(dimensions)})) halfvec_cosine_ops) WHERE embedder = {int(embedder)}"
                 )
             finally:
