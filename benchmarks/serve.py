@@ -314,7 +314,7 @@ def show(rows: list[dict[str, Any]]) -> None:
         table.add_row(
             *(f"{row[name]:,.1f}" if isinstance(row.get(name), float) else str(row.get(name, "")) for name in columns)
         )
-    console = Console()
+    console = Console(width=150)
     console.print(table)
     for row in rows:
         if row.get("what"):

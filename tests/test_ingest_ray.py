@@ -232,14 +232,27 @@ def test_a_model_that_fails_on_a_worker_ends_the_run_and_the_next_one_goes_on() 
     assert texts("ray.db") == texts("one.db")
 
 
-@pytest.mark.usefixtures("ray")
-def test_a_run_that_is_stopped_goes_on(one: One) -> None:
+def test_a_run_that_is_stopped_cancels_what_waits_and_goes_on(
+    one: One, ray: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, cancel, stop = [], ray.cancel, module._Ahead.stop
+
+    def noted(self: Any) -> None:
+        waiting = [file.stream for file in self.unread] + [each.ref for each in self.batches if each.ref is not None]
+        stop(self)
+        ended.append(waiting)
+
+    cancelled: list[Any] = []
+    monkeypatch.setattr(module._Ahead, "stop", noted)
+    monkeypatch.setattr(ray, "cancel", lambda ref: (cancelled.append(ref), cancel(ref)))
     with Memory("ray.db", embedder=Elsewhere(), retriever="dense") as memory:
         running = ingest_on_ray(memory, ["n"], batch=7)
         for _ in range(6):
             next(running)
-        running.close()  # type: ignore[attr-defined]
+        running.close()
         assert type(memory.embedder) is Elsewhere
+    assert len(ended[0]) > 1
+    assert cancelled == ended[0]
     before, whole = len(texts("ray.db")), one.content["record"]
     reports = added("ray.db", ray=True)
     assert 0 < before < len(whole)

@@ -247,7 +247,7 @@ def test_a_source_that_changed_while_its_copy_was_stopped_is_caught_up_with(
 def stop_after(running: Iterator[Progress], steps: int) -> None:
     for _, _ in zip(range(steps), running, strict=False):
         pass
-    running.close()  # type: ignore[attr-defined]
+    running.close()
 
 
 def test_what_was_erased_in_the_source_leaves_the_files_of_its_copy(tmp_path: Path) -> None:

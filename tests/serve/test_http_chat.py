@@ -177,7 +177,7 @@ def remembered(url: str) -> list[str]:
 def test_a_client_that_goes_away_stops_the_model_and_nothing_is_half_remembered(live: Any) -> None:
     go, closed = threading.Event(), threading.Event()
     said: list[int] = []
-    many = (said.append(n) or " Porto" for n in range(10_000))  # type: ignore[func-returns-value]
+    many = (said.append(n) or " Porto" for n in range(10_000))
     url = live(lm=slowly("In", many, go=go, closed=closed))
     with httpx.stream("POST", f"{url}{CHAT}", json=asked("Where?", stream=True), timeout=20) as answer:
         next(answer.iter_lines())
